@@ -1,0 +1,16 @@
+//! Floor 0: pure bytes. Events, their encoding, positions and query strings; no sockets, no clock, no threads.
+
+mod decode;
+mod encode;
+mod event;
+mod frame;
+mod position;
+pub mod protocol;
+mod query;
+
+pub use decode::{Decoded, Decoder};
+pub use encode::{encode_event, encode_into};
+pub use event::{Event, check_channel};
+pub use frame::Frame;
+pub use position::{Epoch, Position, Resume};
+pub use query::{Query, percent_decode};

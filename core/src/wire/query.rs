@@ -1,0 +1,124 @@
+//! What a query string asks for: channels and a position.
+
+use std::borrow::Cow;
+
+use super::protocol::{CHANNEL_PARAMETER, LAST_EVENT_ID_PARAMETERS};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The parameters of a query string that matter to a stream.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Query {
+    /// The values of `channel`, in the order given, each once.
+    pub channels: Vec<String>,
+    /// The last value that is not empty of the parameters that stand in for `Last-Event-ID`.
+    pub last_event_id: Option<String>,
+}
+
+impl Query {
+    /// Reads a query string without its `?`, as forms write it: `+` is a blank, `%` starts two hexadecimal digits.
+    ///
+    /// Parameters that are not ours are ignored, whatever they hold. Fails with `invalid-argument` when one of ours
+    /// is not percent-encoded UTF-8.
+    pub fn parse(query: &str) -> Result<Self> {
+        let mut parsed = Self::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Ok(name) = percent_decode(name) else { continue };
+            let is_channel = name == CHANNEL_PARAMETER;
+            if !is_channel && !LAST_EVENT_ID_PARAMETERS.contains(&&*name) {
+                continue;
+            }
+            let value = percent_decode(value).map_err(|reason| {
+                Error::new(ErrorKind::InvalidArgument, format!("the query parameter '{name}' {reason}"))
+            })?;
+            if !is_channel {
+                if !value.is_empty() {
+                    parsed.last_event_id = Some(value.into_owned());
+                }
+            } else if !parsed.channels.iter().any(|channel| *channel == value) {
+                parsed.channels.push(value.into_owned());
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// Decodes `%XX` and `+`. The error is the end of a sentence that says what was wrong.
+pub fn percent_decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !text.bytes().any(|b| matches!(b, b'%' | b'+')) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else {
+                    return Err("has a '%' that is not followed by two hexadecimal digits");
+                };
+                (high * 16 + low) as u8
+            }
+            _ => byte,
+        });
+    }
+    String::from_utf8(out).map(Cow::Owned).map_err(|_| "is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn channels(query: &str) -> Vec<String> {
+        Query::parse(query).unwrap().channels
+    }
+
+    #[test]
+    fn channels_are_decoded_in_order_once() {
+        assert_eq!(channels("channel=b&x=%ff&channel=a&channel=b"), ["b", "a"]);
+        assert_eq!(channels("channel=a%20b&channel=c+d&channel=%C3%BC&channel=%26%3D"), ["a b", "c d", "ü", "&="]);
+        assert_eq!(channels("ch%61nnel=a"), ["a"]);
+        assert_eq!(channels("channel"), [""]);
+        assert!(channels("").is_empty());
+    }
+
+    #[test]
+    fn malformed_values_say_what_is_wrong() {
+        for (query, text) in [
+            ("channel=%ff", "the query parameter 'channel' is not UTF-8"),
+            ("channel=%4", "the query parameter 'channel' has a '%' that is not followed by two hexadecimal digits"),
+            ("lastEventId=%zz", "the query parameter 'lastEventId' has a '%' that is not followed by two hexadecimal digits"),
+        ] {
+            assert_eq!(Query::parse(query).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn last_non_empty_position_wins() {
+        let last = |query| Query::parse(query).unwrap().last_event_id;
+        assert_eq!(last("lastEventId=1&last_event_id=2&last-event-id="), Some("2".into()));
+        assert_eq!(last("lastEventId="), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_survives_encoding(names in proptest::collection::vec("\\PC{1,12}", 1..4)) {
+            let encoded: Vec<String> = names
+                .iter()
+                .map(|name| format!("channel={}", name.bytes().map(|b| format!("%{b:02X}")).collect::<String>()))
+                .collect();
+            let mut unique = names.clone();
+            let mut seen = std::collections::HashSet::new();
+            unique.retain(|name| seen.insert(name.clone()));
+            prop_assert_eq!(channels(&encoded.join("&")), unique);
+        }
+
+        #[test]
+        fn never_panics(query: String) {
+            let _ = Query::parse(&query);
+        }
+    }
+}
