@@ -106,7 +106,9 @@ mod tests {
     fn examples_of_the_standard() {
         assert_eq!(decode("data: YHOO\ndata: +2\ndata: 10\n\n"), [event("", "YHOO\n+2\n10", "")]);
         assert_eq!(
-            decode(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"),
+            decode(
+                ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"
+            ),
             [event("", "first event", "1"), event("", "second event", ""), event("", " third event", "")]
         );
         assert_eq!(decode("data\n\ndata\ndata\n\ndata:"), [event("", "", ""), event("", "\n", "")]);

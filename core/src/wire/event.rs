@@ -35,8 +35,9 @@ impl<'a> Event<'a> {
     ///
     /// Fails with `invalid-event` if the value cannot be written as JSON.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let data = serde_json::to_string(value)
-            .map_err(|e| Error::new(ErrorKind::InvalidEvent, "data cannot be written as JSON").with_source(e))?;
+        let data = serde_json::to_string(value).map_err(|e| {
+            Error::new(ErrorKind::InvalidEvent, "data cannot be written as JSON").with_source(e)
+        })?;
         Ok(Self::text(data))
     }
 
@@ -69,7 +70,9 @@ impl<'a> Event<'a> {
         if bytes > max_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("the event has {bytes} bytes of data; at most {max_bytes} are allowed (max_event_bytes)"),
+                format!(
+                    "the event has {bytes} bytes of data; at most {max_bytes} are allowed (max_event_bytes)"
+                ),
             ));
         }
         Ok(())

@@ -66,6 +66,9 @@ mod tests {
         let mut direct = Vec::new();
         encode_into(&mut direct, Some("00000007-000000000abc"), &event);
         assert_eq!(frame.sse(), direct);
-        assert_eq!(frame.chunked(), [format!("{:x}\r\n", direct.len()).as_bytes(), &direct, b"\r\n"].concat());
+        assert_eq!(
+            frame.chunked(),
+            [format!("{:x}\r\n", direct.len()).as_bytes(), &direct, b"\r\n"].concat()
+        );
     }
 }

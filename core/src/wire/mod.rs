@@ -12,5 +12,5 @@ pub use decode::{Decoded, Decoder};
 pub use encode::{encode_event, encode_into};
 pub use event::{Event, check_channel};
 pub use frame::Frame;
-pub use position::{Epoch, Position, Resume};
+pub use position::{Epoch, NotAPosition, Position, Resume};
 pub use query::{Query, percent_decode};

@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn channels_are_decoded_in_order_once() {
         assert_eq!(channels("channel=b&x=%ff&channel=a&channel=b"), ["b", "a"]);
-        assert_eq!(channels("channel=a%20b&channel=c+d&channel=%C3%BC&channel=%26%3D"), ["a b", "c d", "ü", "&="]);
+        assert_eq!(
+            channels("channel=a%20b&channel=c+d&channel=%C3%BC&channel=%26%3D"),
+            ["a b", "c d", "ü", "&="]
+        );
         assert_eq!(channels("ch%61nnel=a"), ["a"]);
         assert_eq!(channels("channel"), [""]);
         assert!(channels("").is_empty());
@@ -89,8 +92,14 @@ mod tests {
     fn malformed_values_say_what_is_wrong() {
         for (query, text) in [
             ("channel=%ff", "the query parameter 'channel' is not UTF-8"),
-            ("channel=%4", "the query parameter 'channel' has a '%' that is not followed by two hexadecimal digits"),
-            ("lastEventId=%zz", "the query parameter 'lastEventId' has a '%' that is not followed by two hexadecimal digits"),
+            (
+                "channel=%4",
+                "the query parameter 'channel' has a '%' that is not followed by two hexadecimal digits",
+            ),
+            (
+                "lastEventId=%zz",
+                "the query parameter 'lastEventId' has a '%' that is not followed by two hexadecimal digits",
+            ),
         ] {
             assert_eq!(Query::parse(query).unwrap_err().to_string(), text);
         }

@@ -1,0 +1,312 @@
+//! Every setting, said once: its name in all languages, its default, its limits and what it does.
+//!
+//! The table is the `options!` block below; the macro makes the struct, the setters and the list for bindings of it.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident $(($($limit:tt)+))? = $default:expr;)+) => {
+        /// The settings of an [`Events`](crate::Events). Values out of range are refused when the `Events` is made.
+        ///
+        /// ```
+        /// use evstream::Config;
+        /// let config = Config::new().history_events(100).keep_alive_ms(15_000);
+        /// assert!(config.check().is_ok());
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $(pub(crate) $name: options!(@type $kind $(($($limit)+))?),)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Config {
+            /// Every setting, for bindings and documentation.
+            pub const OPTIONS: &'static [OptionSpec] = &[$(OptionSpec {
+                name: stringify!($name),
+                kind: options!(@kind $kind $(($($limit)+))?),
+                doc: concat!($($doc),+),
+            },)+];
+
+            $($(#[doc = $doc])+
+            #[doc = ""]
+            #[doc = concat!("Default: `", stringify!($default), "`.")]
+            pub fn $name(mut self, $name: options!(@type $kind $(($($limit)+))?)) -> Self {
+                self.$name = $name;
+                self
+            })+
+
+            /// Sets a setting by its name. Fails with `invalid-config`, saying what is allowed.
+            pub fn set(&mut self, name: &str, value: OptionValue) -> Result<()> {
+                let option = Self::find(name)?;
+                match name {
+                    $(stringify!($name) => {
+                        let setting: options!(@type $kind $(($($limit)+))?) =
+                            Setting::from_value(value.clone()).ok_or_else(|| refused(option, &value))?;
+                        setting.check(option)?;
+                        self.$name = setting;
+                    })+
+                    _ => unreachable!("find() knows every name"),
+                }
+                Ok(())
+            }
+
+            /// Refuses values out of range with `invalid-config`, saying what is allowed.
+            pub fn check(&self) -> Result<()> {
+                $(self.$name.check(Self::find(stringify!($name))?)?;)+
+                Ok(())
+            }
+        }
+    };
+    (@type Integer $limit:tt) => { u64 };
+    (@type Flag) => { bool };
+    (@type List) => { Vec<String> };
+    (@type Choice($type:ident)) => { $type };
+    (@kind Integer($min:literal..=$max:literal)) => { OptionKind::Integer { min: $min, max: $max } };
+    (@kind Flag) => { OptionKind::Flag };
+    (@kind List) => { OptionKind::List };
+    (@kind Choice($type:ident)) => { OptionKind::Choice($type::NAMES) };
+}
+
+options! {
+    /// Events each channel keeps for clients that come back. 0 turns history off: then a client that missed an
+    /// event is told so with a `stream-reset`.
+    history_events: Integer(0..=10_000_000) = 1_000;
+    /// How long an event is kept, in milliseconds.
+    history_age_ms: Integer(1..=86_400_000) = 300_000;
+    /// Bytes that all channels together keep; the oldest events of all channels make room first.
+    history_bytes: Integer(4_096..=1_099_511_627_776) = 67_108_864;
+    /// Events a channel with open streams keeps at least, which is how far a slow stream may fall behind.
+    backlog_events: Integer(1..=10_000_000) = 16_384;
+    /// Channels one stream may have.
+    channel_limit: Integer(1..=1_000) = 10;
+    /// Largest event, in bytes of data and comment.
+    max_event_bytes: Integer(1..=1_073_741_824) = 1_048_576;
+    /// Milliseconds without an event after which a `keep-alive` is sent. 0 turns keep-alives off.
+    keep_alive_ms: Integer(0..=3_600_000) = 20_000;
+    /// Sends keep-alives as a comment, which a page does not see, instead of a `keep-alive` event.
+    keep_alive_comment: Flag = false;
+    /// Milliseconds in which a client's socket must accept at least one byte before the stream is closed.
+    write_timeout_ms: Integer(10..=3_600_000) = 30_000;
+    /// What a stream that has fallen behind the backlog gets: `reset` tells it and goes on, `close` closes it so
+    /// that the client comes back.
+    slow_client: Choice(SlowClient) = SlowClient::Reset;
+    /// Milliseconds after which a stream is closed so that the client comes back; up to a tenth is added at random.
+    /// 0 lets streams live for ever.
+    max_age_ms: Integer(0..=604_800_000) = 0;
+    /// Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added at
+    /// random, so that clients do not come back all at once.
+    retry_ms: Integer(0..=3_600_000) = 2_000;
+    /// Streams open at once; one more is answered with 503. 0 sets no limit.
+    max_streams: Integer(0..=100_000_000) = 0;
+    /// Streams open at once from one client address; one more is answered with 429. 0 sets no limit.
+    max_streams_per_address: Integer(0..=100_000_000) = 0;
+    /// Origins that may read streams across sites: exact, such as `https://example.com`, or `*` for any.
+    cors_origins: List = Vec::new();
+    /// Lets pages of those origins send cookies.
+    cors_credentials: Flag = false;
+    /// Request headers those pages may set besides `Last-Event-ID` and `Cache-Control`.
+    cors_headers: List = Vec::new();
+    /// Threads that write to sockets. 0 means one per two processors, at least one.
+    shards: Integer(0..=256) = 0;
+    /// Threads that accept connections and read requests. 0 means one per two processors, at least one.
+    server_threads: Integer(0..=256) = 0;
+    /// Milliseconds in which a client must send a whole request head.
+    header_timeout_ms: Integer(10..=3_600_000) = 10_000;
+    /// Largest request head, in bytes, its first line included.
+    max_header_bytes: Integer(8_192..=1_048_576) = 16_384;
+    /// Largest request target (path and query), in bytes; a longer one is answered with 414.
+    max_url_bytes: Integer(64..=65_534) = 8_192;
+}
+
+/// What happens to a stream that has fallen behind the backlog.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SlowClient {
+    /// The stream gets a `stream-reset` and goes on from the newest event.
+    #[default]
+    Reset,
+    /// The stream is closed with a `retry`, so that the client comes back with its position.
+    Close,
+}
+
+impl SlowClient {
+    const NAMES: &'static [&'static str] = &["reset", "close"];
+
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "reset" => Some(Self::Reset),
+            "close" => Some(Self::Close),
+            _ => None,
+        }
+    }
+}
+
+/// A setting as the bindings and tests see it.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Its name in all languages, with the unit at the end.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: OptionKind,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum OptionKind {
+    /// A whole number.
+    Integer {
+        /// The smallest allowed.
+        min: u64,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// Yes or no.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any number of texts.
+    List,
+}
+
+/// A value for [`Config::set`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OptionValue {
+    /// A whole number.
+    Integer(u64),
+    /// Yes or no.
+    Flag(bool),
+    /// A word; also a number or `true`/`false` in digits and letters, as environment variables have them.
+    Text(String),
+    /// Any number of texts.
+    List(Vec<String>),
+}
+
+impl Config {
+    /// All settings at their defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn find(name: &str) -> Result<&'static OptionSpec> {
+        Self::OPTIONS.iter().find(|option| option.name == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::OPTIONS.iter().map(|option| option.name).collect();
+            let text = format!("there is no setting '{name}'; there are {}", names.join(", "));
+            Error::new(ErrorKind::InvalidConfig, text)
+        })
+    }
+}
+
+/// A field type that can be set from an [`OptionValue`] and checked against its specification.
+trait Setting: Sized {
+    fn from_value(value: OptionValue) -> Option<Self>;
+    fn check(&self, _: &OptionSpec) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Setting for u64 {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Integer(value) => Some(value),
+            OptionValue::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn check(&self, option: &OptionSpec) -> Result<()> {
+        match option.kind {
+            OptionKind::Integer { min, max } if !(min..=max).contains(self) => Err(refused(option, self)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Setting for bool {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Flag(value) => Some(value),
+            OptionValue::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for SlowClient {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Text(text) => Self::from_name(&text),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Vec<String> {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::List(list) => Some(list),
+            OptionValue::Text(text) => Some(vec![text]),
+            _ => None,
+        }
+    }
+}
+
+fn refused(option: &OptionSpec, value: &dyn fmt::Debug) -> Error {
+    let allowed = match option.kind {
+        OptionKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        OptionKind::Flag => "true or false".to_owned(),
+        OptionKind::Choice(names) => names.join(" or "),
+        OptionKind::List => "a list of texts".to_owned(),
+    };
+    Error::new(ErrorKind::InvalidConfig, format!("{} takes {allowed}, not {value:?}", option.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_by_name() {
+        let mut config = Config::new();
+        config.set("history_events", OptionValue::Integer(5)).unwrap();
+        config.set("keep_alive_ms", OptionValue::Text("7".into())).unwrap();
+        config.set("keep_alive_comment", OptionValue::Flag(true)).unwrap();
+        config.set("slow_client", OptionValue::Text("close".into())).unwrap();
+        config.set("cors_origins", OptionValue::List(vec!["*".into()])).unwrap();
+        let expected = Config::new().history_events(5).keep_alive_ms(7).keep_alive_comment(true);
+        assert_eq!(config, expected.slow_client(SlowClient::Close).cors_origins(vec!["*".to_owned()]));
+    }
+
+    #[test]
+    fn refusals_say_what_is_allowed() {
+        let refused = |name: &str, value| Config::new().set(name, value).unwrap_err().to_string();
+        assert_eq!(
+            refused("channel_limit", OptionValue::Integer(0)),
+            "channel_limit takes a whole number from 1 to 1000, not 0"
+        );
+        assert_eq!(
+            refused("slow_client", OptionValue::Text("x".into())),
+            "slow_client takes reset or close, not Text(\"x\")"
+        );
+        assert!(
+            refused("historyEvents", OptionValue::Integer(0))
+                .starts_with("there is no setting 'historyEvents'")
+        );
+        assert!(Config::new().channel_limit(0).check().is_err());
+    }
+
+    #[test]
+    fn defaults_are_in_range() {
+        Config::new().check().unwrap();
+    }
+}

@@ -1,0 +1,13 @@
+//! Floor 1: the log. Channels keep rings of encoded events; readers are cursors over sets of channels.
+//!
+//! There is no queue per reader. [`Log::publish`] appends a shared frame to its channel's ring, and a reader asks for
+//! what lies after its cursor, so live delivery and replay are one thing. No I/O and no clock: `now_ms` is an argument.
+
+mod channel;
+mod history;
+mod store;
+mod subscription;
+
+pub use channel::{Channel, Watch};
+pub use store::{Appended, Limits, Log, LogStats};
+pub use subscription::{Gap, Item, Subscription};

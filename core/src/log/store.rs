@@ -1,0 +1,229 @@
+//! The log: channels by name, the global sequence, and the bounds on what is kept.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    channel::{Channel, Slot, State},
+    history::History,
+};
+use crate::{
+    config::Config,
+    sync::{AtomicU64, AtomicUsize, Ordering, RwLock},
+    wire::{Epoch, Event, Frame, Position},
+};
+
+/// All channels of one application.
+pub struct Log {
+    epoch: Epoch,
+    limits: Limits,
+    /// Sequence number of the newest event. It grows under the lock of the channel that gets the event.
+    head: AtomicU64,
+    bytes: AtomicUsize,
+    /// Newest event that any forgotten channel has lost: where a channel made anew starts.
+    floor: AtomicU64,
+    channels: RwLock<HashMap<Box<str>, Arc<Channel>>>,
+    history: History,
+}
+
+/// What the log keeps. See the settings of the same names.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Events per channel.
+    pub history_events: usize,
+    /// Age of an event.
+    pub history_age_ms: u64,
+    /// Bytes over all channels.
+    pub history_bytes: usize,
+    /// Events per channel that has readers, if that is more than `history_events`.
+    pub backlog_events: usize,
+}
+
+/// What [`Log::publish`] did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// The place of the event.
+    pub position: Position,
+    /// The place of the event before it on the same channel; what the channel started from when there was none.
+    pub previous: Position,
+    /// Readers the channel had.
+    pub subscribers: usize,
+}
+
+/// Figures of a [`Log`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LogStats {
+    /// Channels in memory.
+    pub channels: usize,
+    /// Events published.
+    pub events: u64,
+    /// Bytes that the rings hold.
+    pub history_bytes: usize,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        Self {
+            history_events: config.history_events as usize,
+            history_age_ms: config.history_age_ms,
+            history_bytes: config.history_bytes as usize,
+            backlog_events: config.backlog_events as usize,
+        }
+    }
+}
+
+impl Log {
+    /// An empty log.
+    pub fn new(epoch: Epoch, limits: Limits) -> Self {
+        Self {
+            epoch,
+            limits,
+            head: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+            floor: AtomicU64::new(0),
+            channels: RwLock::new(HashMap::new()),
+            history: History::default(),
+        }
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Sequence number of the newest event, 0 before the first.
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::SeqCst)
+    }
+
+    /// The position with sequence number `seq` in this log.
+    pub fn position(&self, seq: u64) -> Position {
+        Position { epoch: self.epoch, seq }
+    }
+
+    /// The channel of that name, made if it is new.
+    pub fn channel(&self, name: &str, now_ms: u64) -> Arc<Channel> {
+        if let Some(channel) = self.read_channels(|channels| channels.get(name).cloned()) {
+            return channel;
+        }
+        let mut channels = self.channels.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Read under the lock: a channel forgotten just now has left its mark.
+        let floor = self.floor.load(Ordering::SeqCst);
+        let entry = channels.entry(name.into());
+        entry.or_insert_with(|| Arc::new(Channel::new(name, floor, now_ms))).clone()
+    }
+
+    /// Appends `event`, which the caller has checked, and wakes the channel's watchers. Never waits for readers.
+    pub fn publish(&self, channel: &Arc<Channel>, event: &Event<'_>, now_ms: u64) -> Appended {
+        // Encoding happens before the lock; without history and readers, not at all.
+        let wanted = self.limits.history_events > 0 || channel.subscribers() > 0;
+        let frame = wanted.then(|| Frame::unplaced(event, self.epoch));
+
+        let mut state = channel.lock();
+        let frame = frame.or_else(|| (state.subscribers > 0).then(|| Frame::unplaced(event, self.epoch)));
+        let seq = self.head.fetch_add(1, Ordering::SeqCst) + 1;
+        let previous = std::mem::replace(&mut state.last, seq);
+        state.touched_ms = now_ms;
+        let mut newly_indexed = false;
+        if let Some(mut frame) = frame {
+            frame.place(seq);
+            let slot = Slot { seq, at_ms: now_ms, frame };
+            self.bytes.fetch_add(slot.bytes(), Ordering::Relaxed);
+            state.ring.push_back(slot);
+            newly_indexed = !std::mem::replace(&mut state.indexed, true);
+            self.trim(&mut state);
+        } else {
+            state.evicted = seq;
+        }
+        let oldest = state.ring.front().map(|slot| slot.seq);
+        let watchers = state.watchers();
+        let subscribers = state.subscribers;
+        drop(state);
+
+        for watcher in watchers.iter() {
+            watcher.wake();
+        }
+        if newly_indexed {
+            self.history.add(oldest.unwrap_or(seq), channel);
+        }
+        if self.bytes.load(Ordering::Relaxed) > self.limits.history_bytes {
+            self.evict_bytes();
+        }
+        Appended { position: self.position(seq), previous: self.position(previous), subscribers }
+    }
+
+    /// Drops events that are too old and forgets channels that nobody uses. To be called about once a second.
+    pub fn sweep(&self, now_ms: u64) {
+        let too_old = |at_ms: u64| now_ms.saturating_sub(at_ms) > self.limits.history_age_ms;
+        self.history.evict(|state| {
+            while state.ring.front().is_some_and(|slot| too_old(slot.at_ms)) {
+                self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
+            }
+        });
+        self.forget(now_ms);
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> LogStats {
+        LogStats {
+            channels: self.read_channels(HashMap::len),
+            events: self.head(),
+            history_bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Brings a ring within what it may hold with the readers it has.
+    pub(super) fn trim(&self, state: &mut State) {
+        let Limits { history_events, backlog_events, .. } = self.limits;
+        let keep = if state.subscribers > 0 { history_events.max(backlog_events) } else { history_events };
+        while state.ring.len() > keep {
+            self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
+        }
+    }
+
+    fn evict_bytes(&self) {
+        self.history.evict(|state| {
+            if self.bytes.load(Ordering::Relaxed) > self.limits.history_bytes {
+                self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Takes channels out that are empty, have no reader and no handle, and were not used for a while.
+    ///
+    /// What they lost is remembered in one number, so a position from before is answered with a reset rather than
+    /// with silence. The wait keeps that from hitting clients that reconnect.
+    fn forget(&self, now_ms: u64) {
+        let mut channels = self.channels.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        channels.retain(|_, channel| {
+            // The map's is the only reference, and no other can be taken while the map is locked.
+            if Arc::strong_count(channel) > 1 {
+                return true;
+            }
+            let state = channel.lock();
+            let idle_ms = now_ms.saturating_sub(state.touched_ms);
+            if state.subscribers > 0 || !state.ring.is_empty() || idle_ms < FORGET_AFTER_MS {
+                return true;
+            }
+            if state.evicted > state.floor {
+                self.floor.fetch_max(state.evicted, Ordering::SeqCst);
+            }
+            false
+        });
+    }
+
+    fn read_channels<T>(&self, read: impl FnOnce(&HashMap<Box<str>, Arc<Channel>>) -> T) -> T {
+        read(&self.channels.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// Longer than the keep-alive, which moves clients' positions on, and than a proxy's next link, which uses the channel.
+const FORGET_AFTER_MS: u64 = 180_000;
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("epoch", &self.epoch)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Reading: what lies after a cursor on a set of channels.
+
+use std::sync::Arc;
+
+use super::{channel::Channel, store::Log};
+use crate::wire::Frame;
+
+/// A reader's hold on a set of channels. While it lives, they keep a backlog for it and are not forgotten.
+pub struct Subscription {
+    log: Arc<Log>,
+    channels: Arc<[Arc<Channel>]>,
+}
+
+/// An event that was read.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Which channel of the subscription it is on.
+    pub channel: usize,
+    /// Its bytes.
+    pub frame: Frame,
+}
+
+/// Events after the cursor are no longer held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// The channels of the subscription that have lost events, by index.
+    pub channels: Vec<usize>,
+}
+
+impl Subscription {
+    /// Subscribes to the channels of these names, in that order.
+    pub fn new<'a>(log: &Arc<Log>, names: impl IntoIterator<Item = &'a str>, now_ms: u64) -> Self {
+        let channels: Vec<_> = names.into_iter().map(|name| log.channel(name, now_ms)).collect();
+        for channel in &channels {
+            channel.subscribe(now_ms);
+        }
+        Self { log: log.clone(), channels: channels.into() }
+    }
+
+    /// The channels, in the order of the names given.
+    pub fn channels(&self) -> &Arc<[Arc<Channel>]> {
+        &self.channels
+    }
+
+    /// The log that is read.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Uses another's list of the same channels in place of its own, so that many streams share one.
+    pub(crate) fn share_channels(&mut self, channels: &Arc<[Arc<Channel>]>) {
+        debug_assert_eq!(self.channels.len(), channels.len());
+        self.channels = channels.clone();
+    }
+
+    /// Appends to `items` what lies after `cursor` in the order of publishing, and gives back the new cursor.
+    ///
+    /// Stops early after about `max_bytes`, but never before one event. On a gap `items` is left as it was.
+    pub fn read(&self, cursor: u64, max_bytes: usize, items: &mut Vec<Item>) -> Result<u64, Gap> {
+        // The head first: an event up to it is in its ring by the time we hold the ring's lock, because sequence
+        // numbers are given out under that lock. So nothing up to the head can be missed.
+        let head = self.log.head();
+        if head <= cursor {
+            return Ok(cursor);
+        }
+        let start = items.len();
+        let mut upto = head;
+        let mut sources = 0;
+        let mut gap = Vec::new();
+        for (index, channel) in self.channels.iter().enumerate() {
+            let state = channel.lock();
+            if state.evicted > cursor {
+                gap.push(index);
+                continue;
+            }
+            let before = items.len();
+            let mut bytes = 0;
+            for slot in state.ring.range(state.after(cursor)..) {
+                if slot.seq > upto {
+                    break;
+                }
+                if bytes > max_bytes {
+                    // The rest of this channel comes later, and so must all that was published after it.
+                    upto = items[items.len() - 1].seq;
+                    break;
+                }
+                bytes += slot.frame.chunked().len();
+                items.push(Item { seq: slot.seq, channel: index, frame: slot.frame.clone() });
+            }
+            sources += usize::from(items.len() > before);
+        }
+        if !gap.is_empty() {
+            items.truncate(start);
+            return Err(Gap { channels: gap });
+        }
+        if sources > 1 {
+            items[start..].sort_unstable_by_key(|item| item.seq);
+            let keep = items[start..].partition_point(|item| item.seq <= upto);
+            items.truncate(start + keep);
+        }
+        Ok(upto)
+    }
+
+    /// The channels that have lost events after `cursor`.
+    pub fn gap(&self, cursor: u64) -> Option<Gap> {
+        let lost = |channel: &Arc<Channel>| channel.lock().evicted > cursor;
+        let channels: Vec<usize> =
+            self.channels.iter().enumerate().filter(|(_, channel)| lost(channel)).map(|(i, _)| i).collect();
+        (!channels.is_empty()).then_some(Gap { channels })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for channel in self.channels.iter() {
+            if let Some(mut state) = channel.unsubscribe() {
+                self.log.trim(&mut state);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").field("channels", &self.channels).finish_non_exhaustive()
+    }
+}

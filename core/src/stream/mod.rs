@@ -1,0 +1,22 @@
+//! Floor 1: from a request to a reply, and what a held stream says next. No I/O and no clock.
+
+mod accept;
+mod access;
+mod admission;
+mod cors;
+mod hub;
+mod notice;
+mod open;
+mod reply;
+mod request;
+mod stats;
+mod stream;
+
+pub use access::Access;
+pub use hub::Hub;
+pub use notice::{Condition, ResetReason};
+pub use open::open;
+pub use reply::Reply;
+pub use request::Request;
+pub use stats::{CloseReason, Stats};
+pub use stream::{Read, Stream};

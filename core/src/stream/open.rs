@@ -1,0 +1,157 @@
+//! From a request to a reply.
+
+use std::sync::Arc;
+
+use super::{
+    accept::accepts_stream,
+    access::Access,
+    admission::Full,
+    cors,
+    hub::Hub,
+    notice::{self, Condition, ResetReason},
+    reply::Reply,
+    request::Request,
+    stream::Stream,
+};
+use crate::{
+    error::Result,
+    log::Subscription,
+    wire::{Query, Resume, check_channel, protocol},
+};
+
+/// Answers `request` for a stream that the application allows as `access` says.
+///
+/// What a client could mend before it comes back, such as a wrong method, gets an HTTP status. What it could not,
+/// such as a missing channel, is told in-band with a `stream-error`, because a browser does not show a page the
+/// status and text of a failed stream.
+pub fn open(hub: &Arc<Hub>, request: &Request<'_>, access: Access, now_ms: u64) -> Reply {
+    let config = hub.config();
+    let reply = match request.method {
+        "OPTIONS" => return cors::preflight(request, config),
+        "GET" | "HEAD" => answer(hub, request, access, now_ms),
+        _ => Reply::text(405, "a stream is read with GET").header("Allow", cors::METHODS),
+    };
+    let mut reply = cors::allow_origin(reply, request, config);
+    if request.method == "HEAD" {
+        reply.body.clear();
+        reply.stream = None;
+    }
+    reply
+}
+
+fn answer(hub: &Arc<Hub>, request: &Request<'_>, access: Access, now_ms: u64) -> Reply {
+    if !accepts_stream(request) {
+        return Reply::text(406, "this is a stream of text/event-stream; the request's Accept excludes it");
+    }
+    let query = match Query::parse(request.query) {
+        Ok(query) => query,
+        Err(error) => return refuse(Condition::BadRequest, &error.to_string(), &[]),
+    };
+    let resume = resume(request, &query);
+    if resume == Resume::Error {
+        return Reply::text(400, "the stream has ended with a stream-error; do not come back");
+    }
+    let channels = access.channels.unwrap_or(query.channels);
+    if let Some((condition, text)) = access.forbidden {
+        return refuse(condition, &text, &channels);
+    }
+    let channels = match check_channels(channels, hub.config().channel_limit as usize) {
+        Ok(channels) => channels,
+        Err((text, channels)) => return refuse(Condition::BadRequest, &text, &channels),
+    };
+    let (total, per_address) = (hub.config().max_streams, hub.config().max_streams_per_address);
+    if let Err(full) = hub.admission.enter(total, request.peer, per_address) {
+        return refuse_for_now(hub, full);
+    }
+    let names = channels.iter().map(|channel| &**channel);
+    start(hub, Subscription::new(hub.log(), names, now_ms), resume, access.user, request)
+}
+
+/// Where the client was, from the header or, for clients that cannot set it, from the query.
+fn resume(request: &Request<'_>, query: &Query) -> Resume {
+    match request.header(protocol::LAST_EVENT_ID_HEADER) {
+        Some(header) if !header.is_empty() => Resume::parse(header),
+        _ => Resume::parse(query.last_event_id.as_deref().unwrap_or("")),
+    }
+}
+
+/// The channels, each once; or what is wrong with them.
+fn check_channels(mut channels: Vec<String>, limit: usize) -> Result<Vec<String>, (String, Vec<String>)> {
+    let mut seen = std::collections::HashSet::new();
+    channels.retain(|channel| seen.insert(channel.clone()));
+    let text = if channels.is_empty() {
+        format!("no channel was given; name one with ?{}=NAME", protocol::CHANNEL_PARAMETER)
+    } else if channels.len() > limit {
+        let text = format!("{} channels were given; a stream may have {limit}", channels.len());
+        channels.truncate(limit); // what is told back stays small, whatever was asked
+        text
+    } else if let Some(error) = channels.iter().find_map(|channel| check_channel(channel).err()) {
+        channels.retain(|channel| check_channel(channel).is_ok());
+        error.to_string()
+    } else {
+        return Ok(channels);
+    };
+    Err((text, channels))
+}
+
+/// The reply for a stream, at the client's position where the log still connects to it.
+fn start(
+    hub: &Arc<Hub>,
+    subscription: Subscription,
+    resume: Resume,
+    user: Option<String>,
+    request: &Request<'_>,
+) -> Reply {
+    let log = hub.log();
+    let names: Vec<&str> = subscription.channels().iter().map(|channel| channel.name()).collect();
+    let head = log.head();
+    let (cursor, body) = match locate(&subscription, resume, head) {
+        Ok(cursor) => (cursor, notice::open(Some(log.position(cursor)), &names)),
+        Err((reason, lost)) => {
+            hub.counters.count_reset(reason);
+            let lost: Vec<&str> = lost.iter().map(|&index| names[index]).collect();
+            let mut body = notice::open(None, &names);
+            body.extend(notice::reset(log.position(head), &lost, reason));
+            (head, body)
+        }
+    };
+    let stream = Stream::new(hub, subscription, cursor, user, request.peer);
+    Reply { body, stream: Some(stream), ..stream_head() }
+}
+
+/// The cursor for a client's position, or why there is none and which channels that concerns.
+fn locate(subscription: &Subscription, resume: Resume, head: u64) -> Result<u64, (ResetReason, Vec<usize>)> {
+    let all = || (0..subscription.channels().len()).collect();
+    match resume {
+        Resume::Fresh => Ok(head),
+        Resume::From(position) if position.epoch == subscription.log().epoch() && position.seq <= head => {
+            match subscription.gap(position.seq) {
+                None => Ok(position.seq),
+                Some(gap) => Err((ResetReason::Expired, gap.channels)),
+            }
+        }
+        _ => Err((ResetReason::Epoch, all())),
+    }
+}
+
+/// The head of every answer that is a stream, however short.
+fn stream_head() -> Reply {
+    Reply::empty(200)
+        .header("Content-Type", protocol::CONTENT_TYPE)
+        .header("Cache-Control", "no-cache, no-transform")
+        .header("X-Accel-Buffering", "no")
+}
+
+fn refuse(condition: Condition, text: &str, channels: &[String]) -> Reply {
+    Reply { body: notice::error(condition, text, channels), ..stream_head() }
+}
+
+fn refuse_for_now(hub: &Hub, full: Full) -> Reply {
+    hub.counters.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let reply = match full {
+        Full::Total => Reply::text(503, "too many streams are open; try again later"),
+        Full::Address => Reply::text(429, "too many streams are open from this address; try again later"),
+    };
+    let retry_s = hub.config().retry_ms.div_ceil(1_000).max(1);
+    reply.header("Retry-After", retry_s.to_string())
+}

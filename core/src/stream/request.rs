@@ -1,0 +1,34 @@
+//! What a mounted endpoint was asked.
+
+use std::net::IpAddr;
+
+/// A request, borrowed from whatever server received it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path as it came, still percent-encoded.
+    pub path: &'a str,
+    /// The query string without its `?`; empty when there is none.
+    pub query: &'a str,
+    /// Names and values, in the order they came. Names may be in any case.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The client's address, where it is known; `max_streams_per_address` counts by it.
+    pub peer: Option<IpAddr>,
+}
+
+impl<'a> Request<'a> {
+    /// The first header of that name whose value is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.header_values(name).next()
+    }
+
+    /// All headers of that name whose values are UTF-8.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(header, _)| header.eq_ignore_ascii_case(name))
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+            .map(str::trim)
+    }
+}
