@@ -1,13 +1,35 @@
 //! Live event streams for the endpoints an application already has.
 
+#[cfg(feature = "runtime")]
+mod clock;
 pub mod config;
+#[cfg(feature = "runtime")]
+mod engine;
 pub mod error;
+#[cfg(feature = "runtime")]
+mod events;
 pub mod log;
+#[cfg(feature = "runtime")]
+mod pull;
+#[cfg(feature = "runtime")]
+mod runtime;
+#[cfg(feature = "runtime")]
+mod server;
 pub mod stream;
+#[cfg(feature = "runtime")]
+mod subscribe;
 mod sync;
 pub mod wire;
 
 pub use config::{Config, SlowClient};
 pub use error::{Error, ErrorKind, Result};
-pub use stream::{Access, CloseReason, Reply, Request, Stats};
+pub use stream::{Access, CloseReason, Reply, Request, ResetReason, Stats, Stream};
 pub use wire::{Event, Position};
+#[cfg(feature = "runtime")]
+pub use {
+    engine::Framing,
+    events::{Channel, Events, Receipt},
+    pull::Pull,
+    server::{Address, Body, Mount, Server, ServerBuilder},
+    subscribe::{Message, Messages, Received, Subscription},
+};

@@ -8,6 +8,8 @@ mod history;
 mod store;
 mod subscription;
 
+pub(crate) use channel::Watcher;
 pub use channel::{Channel, Watch};
 pub use store::{Appended, Limits, Log, LogStats};
+pub(crate) use subscription::read;
 pub use subscription::{Gap, Item, Subscription};

@@ -23,6 +23,8 @@ pub struct Log {
     floor: AtomicU64,
     channels: RwLock<HashMap<Box<str>, Arc<Channel>>>,
     history: History,
+    next_sweep_ms: AtomicU64,
+    next_forget_ms: AtomicU64,
 }
 
 /// What the log keeps. See the settings of the same names.
@@ -82,6 +84,8 @@ impl Log {
             floor: AtomicU64::new(0),
             channels: RwLock::new(HashMap::new()),
             history: History::default(),
+            next_sweep_ms: AtomicU64::new(SWEEP_EVERY_MS),
+            next_forget_ms: AtomicU64::new(FORGET_AFTER_MS),
         }
     }
 
@@ -151,14 +155,31 @@ impl Log {
         Appended { position: self.position(seq), previous: self.position(previous), subscribers }
     }
 
-    /// Drops events that are too old and forgets channels that nobody uses. To be called about once a second.
-    pub fn sweep(&self, now_ms: u64) {
-        let too_old = |at_ms: u64| now_ms.saturating_sub(at_ms) > self.limits.history_age_ms;
-        self.history.evict(|state| {
-            while state.ring.front().is_some_and(|slot| too_old(slot.at_ms)) {
-                self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
+    /// Does what [`sweep`](Self::sweep) does when it was not done for a while. Whoever has time may call it.
+    pub fn sweep_if_due(&self, now_ms: u64) {
+        let is_due = |next: &AtomicU64, every_ms| {
+            let due_ms = next.load(Ordering::Relaxed);
+            let next_ms = now_ms + every_ms;
+            due_ms <= now_ms
+                && next.compare_exchange(due_ms, next_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if is_due(&self.next_sweep_ms, SWEEP_EVERY_MS) {
+            self.expire(now_ms);
+            if is_due(&self.next_forget_ms, FORGET_AFTER_MS / 4) {
+                self.forget(now_ms);
             }
-        });
+        }
+    }
+
+    /// When sweeping is due next; never while there is nothing to sweep.
+    pub fn next_sweep_ms(&self) -> Option<u64> {
+        let empty = self.read_channels(HashMap::is_empty);
+        (!empty).then(|| self.next_sweep_ms.load(Ordering::Relaxed))
+    }
+
+    /// Drops events that are too old and forgets channels that nobody uses.
+    pub fn sweep(&self, now_ms: u64) {
+        self.expire(now_ms);
         self.forget(now_ms);
     }
 
@@ -178,6 +199,15 @@ impl Log {
         while state.ring.len() > keep {
             self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
         }
+    }
+
+    fn expire(&self, now_ms: u64) {
+        let too_old = |at_ms: u64| now_ms.saturating_sub(at_ms) > self.limits.history_age_ms;
+        self.history.evict(|state| {
+            while state.ring.front().is_some_and(|slot| too_old(slot.at_ms)) {
+                self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
+            }
+        });
     }
 
     fn evict_bytes(&self) {
@@ -215,6 +245,9 @@ impl Log {
         read(&self.channels.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
+
+/// How late an event may be dropped for its age.
+const SWEEP_EVERY_MS: u64 = 1_000;
 
 /// Longer than the keep-alive, which moves clients' positions on, and than a proxy's next link, which uses the channel.
 const FORGET_AFTER_MS: u64 = 180_000;

@@ -59,48 +59,7 @@ impl Subscription {
     ///
     /// Stops early after about `max_bytes`, but never before one event. On a gap `items` is left as it was.
     pub fn read(&self, cursor: u64, max_bytes: usize, items: &mut Vec<Item>) -> Result<u64, Gap> {
-        // The head first: an event up to it is in its ring by the time we hold the ring's lock, because sequence
-        // numbers are given out under that lock. So nothing up to the head can be missed.
-        let head = self.log.head();
-        if head <= cursor {
-            return Ok(cursor);
-        }
-        let start = items.len();
-        let mut upto = head;
-        let mut sources = 0;
-        let mut gap = Vec::new();
-        for (index, channel) in self.channels.iter().enumerate() {
-            let state = channel.lock();
-            if state.evicted > cursor {
-                gap.push(index);
-                continue;
-            }
-            let before = items.len();
-            let mut bytes = 0;
-            for slot in state.ring.range(state.after(cursor)..) {
-                if slot.seq > upto {
-                    break;
-                }
-                if bytes > max_bytes {
-                    // The rest of this channel comes later, and so must all that was published after it.
-                    upto = items[items.len() - 1].seq;
-                    break;
-                }
-                bytes += slot.frame.chunked().len();
-                items.push(Item { seq: slot.seq, channel: index, frame: slot.frame.clone() });
-            }
-            sources += usize::from(items.len() > before);
-        }
-        if !gap.is_empty() {
-            items.truncate(start);
-            return Err(Gap { channels: gap });
-        }
-        if sources > 1 {
-            items[start..].sort_unstable_by_key(|item| item.seq);
-            let keep = items[start..].partition_point(|item| item.seq <= upto);
-            items.truncate(start + keep);
-        }
-        Ok(upto)
+        read(&self.log, &self.channels, cursor, max_bytes, items)
     }
 
     /// The channels that have lost events after `cursor`.
@@ -110,6 +69,58 @@ impl Subscription {
             self.channels.iter().enumerate().filter(|(_, channel)| lost(channel)).map(|(i, _)| i).collect();
         (!channels.is_empty()).then_some(Gap { channels })
     }
+}
+
+/// [`Subscription::read`] for a reader that holds the channels otherwise.
+pub(crate) fn read(
+    log: &Log,
+    channels: &[Arc<Channel>],
+    cursor: u64,
+    max_bytes: usize,
+    items: &mut Vec<Item>,
+) -> Result<u64, Gap> {
+    // The head first: an event up to it is in its ring by the time we hold the ring's lock, because sequence
+    // numbers are given out under that lock. So nothing up to the head can be missed.
+    let head = log.head();
+    if head <= cursor {
+        return Ok(cursor);
+    }
+    let start = items.len();
+    let mut upto = head;
+    let mut sources = 0;
+    let mut gap = Vec::new();
+    for (index, channel) in channels.iter().enumerate() {
+        let state = channel.lock();
+        if state.evicted > cursor {
+            gap.push(index);
+            continue;
+        }
+        let before = items.len();
+        let mut bytes = 0;
+        for slot in state.ring.range(state.after(cursor)..) {
+            if slot.seq > upto {
+                break;
+            }
+            if bytes > max_bytes {
+                // The rest of this channel comes later, and so must all that was published after it.
+                upto = items[items.len() - 1].seq;
+                break;
+            }
+            bytes += slot.frame.chunked().len();
+            items.push(Item { seq: slot.seq, channel: index, frame: slot.frame.clone() });
+        }
+        sources += usize::from(items.len() > before);
+    }
+    if !gap.is_empty() {
+        items.truncate(start);
+        return Err(Gap { channels: gap });
+    }
+    if sources > 1 {
+        items[start..].sort_unstable_by_key(|item| item.seq);
+        let keep = items[start..].partition_point(|item| item.seq <= upto);
+        items.truncate(start + keep);
+    }
+    Ok(upto)
 }
 
 impl Drop for Subscription {

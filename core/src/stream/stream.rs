@@ -96,17 +96,22 @@ impl Stream {
 
     /// Ends it for a reason that the figures tell; plain dropping counts as `dropped`.
     pub fn close(mut self, reason: CloseReason) {
-        self.close_reason = reason;
+        self.set_close_reason(reason);
     }
 
     pub(crate) fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    /// Moves the cursor past events that a driver has read for many streams at once.
-    pub(crate) fn advance(&mut self, cursor: u64) {
-        debug_assert!(cursor >= self.cursor);
+    /// Sets the cursor: on, past events that a driver has read for many streams at once, or back to the last event
+    /// that a full socket took.
+    pub(crate) fn set_cursor(&mut self, cursor: u64) {
         self.cursor = cursor;
+    }
+
+    /// Notes why it is about to be dropped.
+    pub(crate) fn set_close_reason(&mut self, reason: CloseReason) {
+        self.close_reason = reason;
     }
 
     pub(crate) fn subscription(&self) -> &Subscription {

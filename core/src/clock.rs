@@ -1,0 +1,17 @@
+//! Milliseconds since an application's events came to be: the only clock the lower floors know.
+
+use std::time::Instant;
+
+/// A monotonic clock that starts at 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn now_ms(self) -> u64 {
+        self.0.elapsed().as_millis() as u64
+    }
+}

@@ -1,0 +1,117 @@
+//! How other threads reach a shard.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Guest, Origin, member::Framing, signal::Signal, socket::Socket};
+use crate::{
+    log::{Channel, Watch},
+    stream::Stream,
+};
+
+/// A queue of commands and of channels with news, with a wake-up that costs a system call only when the shard sleeps.
+pub(crate) struct Inbox {
+    mail: Mutex<Mail>,
+    asleep: AtomicBool,
+    waker: mio::Waker,
+}
+
+/// What lies in the inbox.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub(super) commands: Vec<Command>,
+    /// Tokens of channels with new events.
+    pub(super) woken: Vec<usize>,
+    closed: bool,
+}
+
+/// What a shard can be told.
+pub(super) enum Command {
+    Adopt { stream: Stream, socket: Socket, framing: Framing, first: Vec<u8>, guest: Option<Guest> },
+    Watch { channels: Arc<[Arc<Channel>]>, signal: Arc<Signal> },
+    Unwatch { signal: Arc<Signal> },
+    CloseStreams { origin: Option<Arc<Origin>>, timeout_ms: u64 },
+    Stop { timeout_ms: u64 },
+}
+
+impl Inbox {
+    pub(super) fn new(waker: mio::Waker) -> Self {
+        Self { mail: Mutex::default(), asleep: AtomicBool::new(false), waker }
+    }
+
+    /// Leaves a command; false when the shard has ended, and then the command is dropped.
+    pub(super) fn post(&self, command: Command) -> bool {
+        let mut mail = self.lock();
+        if mail.closed {
+            return false;
+        }
+        mail.commands.push(command);
+        drop(mail);
+        self.rouse();
+        true
+    }
+
+    /// Says that the shard is about to sleep; false when there is mail, and then it must not.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        let mail = self.lock();
+        let empty = mail.commands.is_empty() && mail.woken.is_empty();
+        drop(mail);
+        if !empty {
+            self.awake();
+        }
+        empty
+    }
+
+    pub(super) fn awake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Exchanges what lies in the inbox for `mail`, which is empty, so that no memory is allocated for it.
+    pub(super) fn collect(&self, mail: &mut Mail) {
+        std::mem::swap(&mut *self.lock(), mail);
+    }
+
+    /// Takes no more mail; gives back the last.
+    pub(super) fn close(&self) -> Mail {
+        std::mem::replace(&mut *self.lock(), Mail { closed: true, ..Mail::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rouse(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            if let Err(error) = self.waker.wake() {
+                tracing::error!(%error, "cannot wake a shard");
+            }
+        }
+    }
+}
+
+impl Watch for Inbox {
+    fn wake(&self, token: usize) {
+        self.lock().woken.push(token);
+        self.rouse();
+    }
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+/// The poller's token for the inbox's wake-up.
+pub(super) const INBOX: mio::Token = mio::Token(usize::MAX);
+
+/// Makes an inbox whose wake-ups `poll` sees.
+pub(super) fn inbox(poll: &mio::Poll) -> io::Result<Arc<Inbox>> {
+    Ok(Arc::new(Inbox::new(mio::Waker::new(poll.registry(), INBOX)?)))
+}

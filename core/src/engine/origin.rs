@@ -1,0 +1,48 @@
+//! Which server a stream came through, so that closing the server closes its streams and can wait for them.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Counts the streams that came through one server.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    open: Mutex<usize>,
+    left: Condvar,
+}
+
+/// One stream's place in the count, given up by dropping it.
+#[derive(Debug)]
+pub(crate) struct Guest(Arc<Origin>);
+
+impl Origin {
+    pub(crate) fn enter(self: &Arc<Self>) -> Guest {
+        *self.lock() += 1;
+        Guest(self.clone())
+    }
+
+    /// Waits until every stream has ended; false when the deadline came first.
+    pub(crate) fn wait_empty(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let waited = self.left.wait_timeout_while(self.lock(), left, |open| *open > 0);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guest {
+    pub(crate) fn is_of(&self, origin: &Arc<Origin>) -> bool {
+        Arc::ptr_eq(&self.0, origin)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+        self.0.left.notify_all();
+    }
+}

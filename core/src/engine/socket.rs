@@ -1,0 +1,87 @@
+//! A plain socket that a stream is written to.
+
+use std::{io, mem::MaybeUninit, net::Shutdown, os::fd::AsRawFd, os::fd::OwnedFd, os::fd::RawFd};
+
+use socket2::SockRef;
+
+/// A connected, non-blocking stream socket: TCP or Unix.
+#[derive(Debug)]
+pub(crate) struct Socket(OwnedFd);
+
+/// What is left of the client's side of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Peer {
+    /// It is there, and has sent this many bytes that nobody asked for.
+    Open(usize),
+    /// It has closed, or the connection broke.
+    Gone,
+}
+
+impl Socket {
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        let socket = SockRef::from(&fd);
+        socket.set_nonblocking(true)?;
+        if socket.domain()? != socket2::Domain::UNIX {
+            // An event is worth a packet; there is nothing to wait for.
+            socket.set_tcp_nodelay(true)?;
+        }
+        #[cfg(any(target_os = "macos", target_os = "ios"))]
+        socket.set_nosigpipe(true)?;
+        Ok(Self(fd))
+    }
+
+    /// Writes what the socket takes now; `WouldBlock` is 0 bytes.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match SockRef::from(&self.0).send_with_flags(bytes, NO_SIGPIPE) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Reads and throws away what the client has sent, at most about `limit` bytes.
+    pub(super) fn drain(&self, limit: usize) -> Peer {
+        let mut scratch = [MaybeUninit::<u8>::uninit(); 2_048];
+        let mut total = 0;
+        while total <= limit {
+            match SockRef::from(&self.0).recv(&mut scratch) {
+                Ok(0) => return Peer::Gone,
+                Ok(n) => total += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Peer::Gone,
+            }
+        }
+        Peer::Open(total)
+    }
+
+    /// Tells the client that nothing more comes, also when the descriptor lives on elsewhere.
+    pub(super) fn shutdown(&self) {
+        // The client may be gone already, which is as good.
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Without it, writing to a closed connection kills a C program.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const NO_SIGPIPE: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const NO_SIGPIPE: i32 = 0;
+
+/// Keeps SIGPIPE away from the calling thread: libraries we call write without `MSG_NOSIGNAL`, and in a C host the
+/// signal would end the process.
+pub(crate) fn block_sigpipe() {
+    let mut signals = nix::sys::signal::SigSet::empty();
+    signals.add(nix::sys::signal::Signal::SIGPIPE);
+    if let Err(error) = signals.thread_block() {
+        tracing::warn!(%error, "cannot block SIGPIPE");
+    }
+}

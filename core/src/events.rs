@@ -1,0 +1,241 @@
+//! An application's events: the way in to everything else.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    engine::{Engine, Framing},
+    error::{Error, ErrorKind, Result},
+    log,
+    pull::Pull,
+    runtime::Runtime,
+    server::{Server, ServerBuilder},
+    stream::{Access, Hub, Reply, Request, Stats, Stream, open},
+    subscribe::Subscription,
+    wire::{Epoch, Event, Position, check_channel},
+};
+
+/// An application's events: its settings, channels, history and streams.
+///
+/// Cheap to clone and safe to use from any thread; make one per application. No thread is started before a stream is
+/// opened, a server bound or a subscription made. When the last clone is dropped the streams end at once; call
+/// [`close`](Self::close) to end them well.
+///
+/// ```
+/// use evstream::{Config, Event, Events};
+/// let events = Events::new(Config::new())?;
+/// let receipt = events.publish("messages", Event::json("hi")?.name("message"))?;
+/// assert_eq!(receipt.streams, 0);
+/// # Ok::<(), evstream::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Events {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    hub: Arc<Hub>,
+    clock: Clock,
+    engine: OnceLock<Engine>,
+    starting: Mutex<()>,
+    runtime: Runtime,
+    servers: Mutex<Vec<Weak<Server>>>,
+    closed: AtomicBool,
+}
+
+/// A named sequence of events.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    events: Events,
+    channel: Arc<log::Channel>,
+}
+
+/// What [`Events::publish`] gives back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The place of the event, which clients see as its `id`.
+    pub position: Position,
+    /// Streams and subscriptions of this process that will get it.
+    pub streams: usize,
+}
+
+impl Events {
+    /// An application's events with these settings. Fails with `invalid-config` when one is out of range.
+    pub fn new(config: Config) -> Result<Self> {
+        let runtime = Runtime::new(config.server_threads as usize);
+        let inner = Inner {
+            hub: Hub::new(config, random_epoch())?,
+            clock: Clock::start(),
+            engine: OnceLock::new(),
+            starting: Mutex::new(()),
+            runtime,
+            servers: Mutex::default(),
+            closed: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Publishes an event to a channel. Never waits for a client.
+    ///
+    /// Fails with `invalid-channel`, `invalid-event`, `too-large` or `closed`.
+    pub fn publish(&self, channel: &str, event: Event<'_>) -> Result<Receipt> {
+        check_channel(channel)?;
+        let now_ms = self.now_ms();
+        self.publish_to(&self.hub().log().channel(channel, now_ms), &event, now_ms)
+    }
+
+    /// The channel of that name, for publishing often. Fails with `invalid-channel`.
+    pub fn channel(&self, name: &str) -> Result<Channel> {
+        check_channel(name)?;
+        Ok(Channel { events: self.clone(), channel: self.hub().log().channel(name, self.now_ms()) })
+    }
+
+    /// Answers a request that some HTTP server has received.
+    ///
+    /// Send the reply's status, headers and body. When it has a stream, keep the response open and give the stream to
+    /// one driver: [`adopt`](Self::adopt) or [`pull`](Self::pull).
+    pub fn open(&self, request: &Request<'_>, access: Access) -> Reply {
+        open(self.hub(), request, access, self.now_ms())
+    }
+
+    /// Hands the client's socket to the engine, which writes the stream to it from now on.
+    ///
+    /// The caller has sent the head, with the framing it announces, and the first bytes; `first` is for what it has
+    /// not sent of them. The socket is plain TCP or Unix, without TLS, and nobody else writes to it any more. It is
+    /// closed when the stream ends. Fails with `closed` or `io`.
+    pub fn adopt(&self, stream: Stream, socket: OwnedFd, framing: Framing, first: Vec<u8>) -> Result<()> {
+        self.engine()?.adopt(stream, socket, framing, first, None)
+    }
+
+    /// Lets the caller take the stream's bytes piece by piece and send them in its own way.
+    ///
+    /// Fails with `closed` or `io`.
+    pub fn pull(&self, stream: Stream) -> Result<Pull> {
+        Pull::new(self, stream)
+    }
+
+    /// Reads channels in this process, from now on. Fails with `invalid-channel`, `closed` or `io`.
+    pub fn subscribe<'a>(&self, channels: impl IntoIterator<Item = &'a str>) -> Result<Subscription> {
+        Subscription::new(self, channels)
+    }
+
+    /// An HTTP server of the library's own, for applications that do not want to mount streams in theirs.
+    pub fn server(&self) -> ServerBuilder {
+        ServerBuilder::new(self.clone())
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> Stats {
+        self.hub().stats()
+    }
+
+    /// Ends everything within `timeout`: refuses further publishing, asks each client to come back later, ends the
+    /// streams and servers, and joins the threads. Blocks until then. Calling it again does nothing.
+    pub fn close(&self, timeout: Duration) {
+        if self.inner.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let servers = std::mem::take(&mut *self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner));
+        for server in servers.iter().filter_map(Weak::upgrade) {
+            server.stop_accepting();
+        }
+        if let Some(engine) = self.inner.engine.get() {
+            engine.close(left());
+        }
+        for server in servers.iter().filter_map(Weak::upgrade) {
+            server.close(left());
+        }
+        self.inner.runtime.close(left());
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.inner.hub
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn add_server(&self, server: &Arc<Server>) {
+        let mut servers = self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.retain(|server| server.strong_count() > 0);
+        servers.push(Arc::downgrade(server));
+    }
+
+    /// The engine, started now if it was not.
+    pub(crate) fn engine(&self) -> Result<&Engine> {
+        self.check_open()?;
+        if let Some(engine) = self.inner.engine.get() {
+            return Ok(engine);
+        }
+        let _starting = self.inner.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.inner.engine.get().is_none() {
+            let engine = Engine::start(self.hub(), self.inner.clock)?;
+            let _ = self.inner.engine.set(engine);
+        }
+        self.inner.engine.get().ok_or_else(closed)
+    }
+
+    fn publish_to(&self, channel: &Arc<log::Channel>, event: &Event<'_>, now_ms: u64) -> Result<Receipt> {
+        event.check(self.hub().config().max_event_bytes as usize)?;
+        self.check_open()?;
+        let log = self.hub().log();
+        let appended = log.publish(channel, event, now_ms);
+        if self.inner.engine.get().is_none() {
+            // Without an engine no thread of ours keeps the history in bounds of age.
+            log.sweep_if_due(now_ms);
+        }
+        Ok(Receipt { position: appended.position, streams: appended.subscribers })
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+}
+
+impl Channel {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.channel.name()
+    }
+
+    /// Streams and subscriptions of this process that read it now.
+    pub fn streams(&self) -> usize {
+        self.channel.subscribers()
+    }
+
+    /// Publishes an event to it, as [`Events::publish`] does.
+    pub fn publish(&self, event: Event<'_>) -> Result<Receipt> {
+        self.events.publish_to(&self.channel, &event, self.events.now_ms())
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the events are closed")
+}
+
+/// The standard library seeds its hashers from the system's randomness.
+fn random_epoch() -> Epoch {
+    Epoch(RandomState::new().build_hasher().finish() as u32)
+}

@@ -1,0 +1,163 @@
+//! Floor 2: the core's own HTTP server, for applications that do not want to mount streams in theirs.
+//!
+//! hyper reads the requests. A stream's connection leaves hyper for the engine once its head is out; see [`handoff`].
+
+mod body;
+mod connection;
+mod handoff;
+mod listener;
+mod mount;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use body::Body;
+pub use mount::Mount;
+
+use self::{
+    connection::Connections,
+    listener::{Listener, accept},
+};
+use crate::{engine::Origin, error::Result, events::Events};
+
+/// Builds a [`Server`]: mounts first, then [`bind`](Self::bind).
+///
+/// ```
+/// use evstream::{Config, Events, Mount};
+/// let events = Events::new(Config::new())?;
+/// let server = events.server().mount(Mount::new("/events/")).bind("127.0.0.1:0")?;
+/// println!("curl -N 'http://{}/events/?channel=clock'", server.address());
+/// # Ok::<(), evstream::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ServerBuilder {
+    events: Events,
+    mounts: Vec<Mount>,
+}
+
+/// A listening server. It goes on until it, or its [`Events`], is closed; dropping it closes it at once.
+#[derive(Debug)]
+pub struct Server {
+    address: Address,
+    events: Events,
+    origin: Arc<Origin>,
+    stop: tokio::sync::watch::Sender<bool>,
+    done: Done,
+}
+
+/// Where a [`Server`] listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IPv4 or IPv6 address and port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(events: Events) -> Self {
+        Self { events, mounts: Vec::new() }
+    }
+
+    /// Adds a path with streams. Requests for other paths are answered with 404.
+    pub fn mount(mut self, mount: Mount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+
+    /// Listens on `host:port`, where port 0 takes a free one, or on `unix:PATH`.
+    ///
+    /// Fails with `invalid-config` when a mount's path is not a path, `invalid-argument` when the address is none,
+    /// `io` when it cannot be bound, and `closed`.
+    pub fn bind(self, address: &str) -> Result<Arc<Server>> {
+        for mount in &self.mounts {
+            mount.check()?;
+        }
+        let engine_is_up = self.events.engine().map(|_| ());
+        engine_is_up?;
+        let runtime = self.events.runtime().handle()?;
+        let _context = runtime.enter();
+        let (listener, address) = Listener::bind(address)?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (finish, done) = std::sync::mpsc::channel();
+        let origin = Arc::new(Origin::default());
+        let connections = Connections::new(&self.events, self.mounts, origin.clone());
+        runtime.spawn(async move {
+            accept(listener, connections, stopped).await;
+            drop(finish);
+        });
+        tracing::info!(%address, "listening");
+        let done = Done(std::sync::Mutex::new(done));
+        let server = Arc::new(Server { address, events: self.events, origin, stop, done });
+        server.events.add_server(&server);
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// Where it listens, with the port it was given.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Ends it within `timeout`: takes no more connections, finishes the requests it is answering, and ends its
+    /// streams, whose clients are asked to come back later. Blocks until then; false when the time was not enough.
+    pub fn close(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.stop_accepting();
+        let answered = self.done.wait(deadline);
+        // After the last request is answered, so that a stream opened just now is ended too.
+        if let Ok(engine) = self.events.engine() {
+            engine.close_streams(Some(&self.origin), deadline.saturating_duration_since(Instant::now()));
+        }
+        self.origin.wait_empty(deadline) && answered
+    }
+
+    pub(crate) fn stop_accepting(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop_accepting();
+        if let Ok(engine) = self.events.engine() {
+            engine.close_streams(Some(&self.origin), Duration::ZERO);
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
+        }
+    }
+}
+
+/// What marks an address as the path of a Unix socket.
+const UNIX_PREFIX: &str = "unix:";
+
+/// Closed by the last connection.
+struct Done(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Done {
+    fn wait(&self, deadline: Instant) -> bool {
+        let done = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        done.recv_timeout(left) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Done")
+    }
+}
