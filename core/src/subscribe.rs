@@ -99,8 +99,12 @@ impl Subscription {
 
     /// The next message, waiting for it at most `timeout`; `None` when the events are closed. Fails with `timeout`.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        self.next_before(Instant::now().checked_add(timeout))
-            .ok_or_else(|| Error::new(ErrorKind::Timeout, "the channels had no event in the time given"))
+        match self.next_before(Instant::now().checked_add(timeout)) {
+            Poll::Ready(message) => Ok(message),
+            Poll::Pending => {
+                Err(Error::new(ErrorKind::Timeout, "the channels had no event in the time given"))
+            }
+        }
     }
 
     /// The next message; `None` when the events are closed. Dropping the future loses nothing.
@@ -120,14 +124,14 @@ impl Subscription {
         }
     }
 
-    /// The next message, or `None` when the events are closed; nothing at all when the deadline came first.
-    fn next_before(&mut self, deadline: Option<Instant>) -> Option<Option<Message>> {
+    /// The next message, or `None` when the events are closed; pending when the deadline came first.
+    fn next_before(&mut self, deadline: Option<Instant>) -> Poll<Option<Message>> {
         loop {
             if let Poll::Ready(message) = self.take() {
-                return Some(message);
+                return Poll::Ready(message);
             }
             if !self.signal.wait(deadline) {
-                return None;
+                return Poll::Pending;
             }
         }
     }
@@ -176,7 +180,10 @@ impl Iterator for Messages {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        self.0.next_before(None).flatten()
+        match self.0.next_before(None) {
+            Poll::Ready(message) => message,
+            Poll::Pending => None,
+        }
     }
 }
 

@@ -4,10 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use slab::Slab;
 
-use super::inbox::Inbox;
+use super::{batch::Batch, inbox::Inbox, member::BATCH_BYTES};
 use crate::log::{Channel, Log, Watcher, read};
-
-use super::{batch::Batch, member::BATCH_BYTES};
 
 /// A set of channels, and the streams that read just these. What lies in the log is read once for all of them.
 pub(super) struct Feed {
@@ -23,7 +21,7 @@ pub(super) struct Feed {
 /// The feeds of a shard, and the channels they watch.
 pub(super) struct Feeds {
     inbox: Arc<Inbox>,
-    feeds: Slab<Feed>,
+    all: Slab<Feed>,
     by_channels: HashMap<Box<[usize]>, usize>,
     watched: Slab<Watched>,
     by_channel: HashMap<usize, usize>,
@@ -49,7 +47,7 @@ impl Feeds {
     pub(super) fn new(inbox: Arc<Inbox>) -> Self {
         Self {
             inbox,
-            feeds: Slab::new(),
+            all: Slab::new(),
             by_channels: HashMap::new(),
             watched: Slab::new(),
             by_channel: HashMap::new(),
@@ -71,14 +69,14 @@ impl Feeds {
             Some(&feed) => feed,
             None => self.add(key, channels, log),
         };
-        let feed = &mut self.feeds[feed_key];
+        let feed = &mut self.all[feed_key];
         feed.members.push(member);
         (feed_key, feed.members.len() - 1, feed.channels.clone())
     }
 
     /// Takes a member out; gives back the member that has moved to its place, if one has.
     pub(super) fn leave(&mut self, feed_key: usize, place: usize) -> Option<usize> {
-        let feed = &mut self.feeds[feed_key];
+        let feed = &mut self.all[feed_key];
         feed.members.swap_remove(place);
         if feed.members.is_empty() {
             self.remove(feed_key);
@@ -93,7 +91,7 @@ impl Feeds {
         let Some(watched) = self.watched.get(token) else { return };
         watched.watcher.rearm();
         for &feed in &watched.feeds {
-            if !std::mem::replace(&mut self.feeds[feed].dirty, true) {
+            if !std::mem::replace(&mut self.all[feed].dirty, true) {
                 self.dirty.push(feed);
             }
         }
@@ -110,35 +108,32 @@ impl Feeds {
 
     /// Reads what is new on a feed into `batch`.
     pub(super) fn read(&mut self, feed_key: usize, log: &Log, batch: &mut Batch) -> Option<Harvest> {
-        let feed = self.feeds.get_mut(feed_key)?;
+        let feed = self.all.get_mut(feed_key)?;
         if !std::mem::replace(&mut feed.dirty, false) {
             return None;
         }
         batch.clear();
         let from = feed.cursor;
-        match read(log, &feed.channels, from, BATCH_BYTES, &mut batch.items) {
-            Ok(upto) => {
-                feed.cursor = upto;
-                // The head may have grown by other channels' events only, but looking again is cheap.
-                if upto < log.head() && !batch.items.is_empty() {
-                    feed.dirty = true;
-                    self.dirty.push(feed_key);
-                }
-                Some(Harvest::Batch { from, upto })
+        if let Ok(upto) = read(log, &feed.channels, from, BATCH_BYTES, &mut batch.items) {
+            feed.cursor = upto;
+            // The head may have grown by other channels' events only, but looking again is cheap.
+            if upto < log.head() && !batch.items.is_empty() {
+                feed.dirty = true;
+                self.dirty.push(feed_key);
             }
-            Err(_) => {
-                feed.cursor = log.head();
-                Some(Harvest::Overtaken)
-            }
+            Some(Harvest::Batch { from, upto })
+        } else {
+            feed.cursor = log.head();
+            Some(Harvest::Overtaken)
         }
     }
 
     pub(super) fn members(&self, feed_key: usize) -> &[usize] {
-        self.feeds.get(feed_key).map_or(&[], |feed| &feed.members)
+        self.all.get(feed_key).map_or(&[], |feed| &feed.members)
     }
 
     fn add(&mut self, key: Box<[usize]>, channels: &Arc<[Arc<Channel>]>, log: &Log) -> usize {
-        let feed_key = self.feeds.insert(Feed {
+        let feed_key = self.all.insert(Feed {
             channels: channels.clone(),
             key: key.clone(),
             members: Vec::new(),
@@ -147,26 +142,22 @@ impl Feeds {
         });
         self.by_channels.insert(key, feed_key);
         for channel in channels.iter() {
-            let token = match self.by_channel.get(&address(channel)) {
-                Some(&token) => token,
-                None => {
-                    let entry = self.watched.vacant_entry();
-                    let token = entry.key();
-                    let watcher = channel.watch(self.inbox.clone(), token);
-                    entry.insert(Watched { channel: channel.clone(), watcher, feeds: Vec::new() });
-                    self.by_channel.insert(address(channel), token);
-                    token
-                }
-            };
+            let token = *self.by_channel.entry(address(channel)).or_insert_with(|| {
+                let entry = self.watched.vacant_entry();
+                let token = entry.key();
+                let watcher = channel.watch(self.inbox.clone(), token);
+                entry.insert(Watched { channel: channel.clone(), watcher, feeds: Vec::new() });
+                token
+            });
             self.watched[token].feeds.push(feed_key);
         }
         // Only now: what comes after this head also wakes the shard.
-        self.feeds[feed_key].cursor = log.head();
+        self.all[feed_key].cursor = log.head();
         feed_key
     }
 
     fn remove(&mut self, feed_key: usize) {
-        let feed = self.feeds.remove(feed_key);
+        let feed = self.all.remove(feed_key);
         self.by_channels.remove(&feed.key);
         for channel in feed.channels.iter() {
             let token = self.by_channel[&address(channel)];

@@ -87,10 +87,10 @@ impl Inbox {
     }
 
     fn rouse(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
-            if let Err(error) = self.waker.wake() {
-                tracing::error!(%error, "cannot wake a shard");
-            }
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "cannot wake a shard");
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) async fn accept(listener: Listener, mut connections: Connections, sto
     while let Some(accepted) = poll_fn(&mut next).await {
         match accepted {
             Ok(Accepted::Tcp(stream, peer)) => {
-                connections.serve(stream, Some(peer.ip().to_canonical()), &stopped)
+                connections.serve(stream, Some(peer.ip().to_canonical()), &stopped);
             }
             Ok(Accepted::Unix(stream)) => connections.serve(stream, None, &stopped),
             Err(error) if is_exhaustion(&error) => {
@@ -111,11 +111,11 @@ impl Listener {
 
     /// Refuses connections from now on, and takes its socket file away.
     fn close(self) {
-        if let Self::Unix(listener) = &self {
-            if let Some(path) = listener.local_addr().ok().as_ref().and_then(|address| address.as_pathname())
-            {
-                let _ = std::fs::remove_file(path);
-            }
+        if let Self::Unix(listener) = &self
+            && let Ok(address) = listener.local_addr()
+            && let Some(path) = address.as_pathname()
+        {
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -8,10 +8,10 @@ use super::{
     admission::Full,
     cors,
     hub::Hub,
+    live::Stream,
     notice::{self, Condition, ResetReason},
     reply::Reply,
     request::Request,
-    stream::Stream,
 };
 use crate::{
     error::Result,

@@ -1,6 +1,6 @@
 //! What a mounted endpoint answers.
 
-use super::stream::Stream;
+use super::live::Stream;
 
 /// An answer: a status and headers, the first bytes of the body, and a stream when the body goes on.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ mod tests {
         fn any_name_survives_encoding(names in proptest::collection::vec("\\PC{1,12}", 1..4)) {
             let encoded: Vec<String> = names
                 .iter()
-                .map(|name| format!("channel={}", name.bytes().map(|b| format!("%{b:02X}")).collect::<String>()))
+                .map(|name| name.bytes().fold("channel=".to_owned(), |text, b| text + &format!("%{b:02X}")))
                 .collect();
             let mut unique = names.clone();
             let mut seen = std::collections::HashSet::new();
