@@ -19,7 +19,7 @@ use crate::{
     pull::Pull,
     runtime::Runtime,
     server::{Server, ServerBuilder},
-    stream::{Access, Hub, Reply, Request, Stats, Stream, open},
+    stream::{Access, Hub, Observer, Reply, Request, Stats, Stream, open},
     subscribe::Subscription,
     wire::{Epoch, Event, Position, check_channel},
 };
@@ -133,6 +133,14 @@ impl Events {
     /// An HTTP server of the library's own, for applications that do not want to mount streams in theirs.
     pub fn server(&self) -> ServerBuilder {
         ServerBuilder::new(self.clone())
+    }
+
+    /// Has `observer` told when streams open and close. Fails with `invalid-argument` when there is one already.
+    pub fn observe(&self, observer: impl Observer) -> Result<()> {
+        if self.hub().observe(Box::new(observer)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidArgument, "the events have an observer already"))
     }
 
     /// Figures at this moment.

@@ -23,7 +23,7 @@ pub mod wire;
 
 pub use config::{Config, SlowClient};
 pub use error::{Error, ErrorKind, Result};
-pub use stream::{Access, CloseReason, Reply, Request, ResetReason, Stats, Stream};
+pub use stream::{Access, CloseReason, Observer, Reply, Request, ResetReason, Stats, Stream};
 pub use wire::{Event, Position};
 #[cfg(feature = "runtime")]
 pub use {

@@ -1,9 +1,13 @@
 //! What all streams of one application share.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     admission::Admission,
+    observer::Observer,
     stats::{Counters, Stats},
 };
 use crate::{
@@ -14,12 +18,12 @@ use crate::{
 };
 
 /// The settings, the log and the counters that streams share.
-#[derive(Debug)]
 pub struct Hub {
     config: Config,
     log: Arc<Log>,
     pub(crate) counters: Counters,
     pub(crate) admission: Admission,
+    observer: OnceLock<Box<dyn Observer>>,
 }
 
 impl Hub {
@@ -27,7 +31,8 @@ impl Hub {
     pub fn new(config: Config, epoch: Epoch) -> Result<Arc<Self>> {
         config.check()?;
         let log = Arc::new(Log::new(epoch, Limits::from(&config)));
-        Ok(Arc::new(Self { config, log, counters: Counters::default(), admission: Admission::default() }))
+        let (counters, admission) = (Counters::default(), Admission::default());
+        Ok(Arc::new(Self { config, log, counters, admission, observer: OnceLock::new() }))
     }
 
     /// The settings.
@@ -40,8 +45,26 @@ impl Hub {
         &self.log
     }
 
+    /// Has `observer` told of streams from now on; false when there is one already.
+    pub fn observe(&self, observer: Box<dyn Observer>) -> bool {
+        self.observer.set(observer).is_ok()
+    }
+
+    pub(super) fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
+        let Some(observer) = self.observer.get() else { return };
+        if catch_unwind(AssertUnwindSafe(|| tell(&**observer))).is_err() {
+            tracing::error!("an observer has panicked");
+        }
+    }
+
     /// Figures at this moment.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot(self.admission.open(), self.log.stats())
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("config", &self.config).field("log", &self.log).finish_non_exhaustive()
     }
 }

@@ -48,14 +48,16 @@ impl Stream {
         peer: Option<IpAddr>,
     ) -> Self {
         hub.counters.opened.fetch_add(1, Ordering::Relaxed);
-        Self {
+        let stream = Self {
             hub: hub.clone(),
             subscription,
             cursor,
             user: user.map(Into::into),
             peer,
             close_reason: CloseReason::Dropped,
-        }
+        };
+        hub.tell(|observer| observer.stream_opened(&stream));
+        stream
     }
 
     /// Takes what lies after the cursor, about `max_bytes` at most, and moves the cursor behind it.
@@ -144,5 +146,6 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.hub.admission.leave(self.peer, self.hub.config().max_streams_per_address);
         self.hub.counters.count_close(self.close_reason);
+        self.hub.tell(|observer| observer.stream_closed(self, self.close_reason));
     }
 }
