@@ -1,6 +1,8 @@
 //! Milliseconds since an application's events came to be: the only clock the lower floors know.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
+
+use crate::stream::Now;
 
 /// A monotonic clock that starts at 0.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,11 @@ pub(crate) struct Clock(Instant);
 impl Clock {
     pub(crate) fn start() -> Self {
         Self(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Now {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now { ms: self.now_ms(), unix_s: since_1970.as_secs() }
     }
 
     pub(crate) fn now_ms(self) -> u64 {

@@ -1,6 +1,6 @@
 //! The one error type of the library, and the one table of codes that every language maps.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// What went wrong, as a caller can act on it.
 ///
@@ -88,10 +88,11 @@ impl ErrorKind {
 /// An error of evstream: a kind to act on, and a sentence that says what was wrong and what is allowed.
 ///
 /// The text is for people and may change; match on [`kind`](Self::kind). It never holds a secret.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     text: Cow<'static, str>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What most functions of evstream give back.
@@ -105,7 +106,7 @@ impl Error {
 
     /// The same error with the error that caused it.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

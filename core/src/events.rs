@@ -16,10 +16,11 @@ use crate::{
     engine::{Engine, Framing},
     error::{Error, ErrorKind, Result},
     log,
+    publish::{ProxyResult, Publisher, Ticket},
     pull::Pull,
     runtime::Runtime,
     server::{Server, ServerBuilder},
-    stream::{Access, Hub, Observer, Reply, Request, Stats, Stream, open},
+    stream::{Access, Hub, Observer, Reply, Request, Stats, Stream, open, screen},
     subscribe::Subscription,
     wire::{Epoch, Event, Position, check_channel},
 };
@@ -50,6 +51,7 @@ struct Inner {
     starting: Mutex<()>,
     runtime: Runtime,
     servers: Mutex<Vec<Weak<Server>>>,
+    publisher: OnceLock<Publisher>,
     closed: AtomicBool,
 }
 
@@ -61,13 +63,22 @@ pub struct Channel {
 }
 
 /// What [`Events::publish`] gives back.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Receipt {
     /// The place of the event, which clients see as its `id`.
     pub position: Position,
     /// Streams and subscriptions of this process that will get it.
     pub streams: usize,
+    ticket: Option<Arc<Ticket>>,
+}
+
+/// What [`Events::close`] has to tell.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Events that a GRIP proxy did not get in the time given, counted once per proxy.
+    pub undelivered: u64,
 }
 
 impl Events {
@@ -81,6 +92,7 @@ impl Events {
             starting: Mutex::new(()),
             runtime,
             servers: Mutex::default(),
+            publisher: OnceLock::new(),
             closed: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -101,12 +113,21 @@ impl Events {
         Ok(Channel { events: self.clone(), channel: self.hub().log().channel(name, self.now_ms()) })
     }
 
+    /// Answers a request that needs no word from the application: preflight, what is malformed, and what a GRIP proxy
+    /// asks for on behalf of a stream it holds.
+    ///
+    /// [`open`](Self::open) does this too. Call it yourself when deciding on access is costly, or must not happen for
+    /// a proxy's request, which carries no cookies.
+    pub fn screen(&self, request: &Request<'_>) -> Option<Reply> {
+        screen(self.hub(), request, self.inner.clock.now())
+    }
+
     /// Answers a request that some HTTP server has received.
     ///
     /// Send the reply's status, headers and body. When it has a stream, keep the response open and give the stream to
     /// one driver: [`adopt`](Self::adopt) or [`pull`](Self::pull).
     pub fn open(&self, request: &Request<'_>, access: Access) -> Reply {
-        open(self.hub(), request, access, self.now_ms())
+        open(self.hub(), request, access, self.inner.clock.now())
     }
 
     /// Hands the client's socket to the engine, which writes the stream to it from now on.
@@ -149,10 +170,11 @@ impl Events {
     }
 
     /// Ends everything within `timeout`: refuses further publishing, asks each client to come back later, ends the
-    /// streams and servers, and joins the threads. Blocks until then. Calling it again does nothing.
-    pub fn close(&self, timeout: Duration) {
+    /// streams and servers, delivers what waits for proxies, and joins the threads. Blocks until then. Calling it
+    /// again does nothing.
+    pub fn close(&self, timeout: Duration) -> Closed {
         if self.inner.closed.swap(true, Ordering::SeqCst) {
-            return;
+            return Closed::default();
         }
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -166,7 +188,12 @@ impl Events {
         for server in servers.iter().filter_map(Weak::upgrade) {
             server.close(left());
         }
+        let undelivered = self.inner.publisher.get().map_or(0, |publisher| publisher.close(left()));
+        if undelivered > 0 {
+            tracing::warn!(undelivered, "events were not delivered to GRIP proxies before closing");
+        }
         self.inner.runtime.close(left());
+        Closed { undelivered }
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -209,16 +236,54 @@ impl Events {
         event.check(self.hub().config().max_event_bytes as usize)?;
         self.check_open()?;
         let log = self.hub().log();
-        let appended = log.publish(channel, event, now_ms);
+        let (appended, ticket) = match self.publisher()? {
+            None => (log.publish(channel, event, now_ms), None),
+            Some(publisher) => {
+                let deadline = Instant::now() + Duration::from_millis(self.hub().config().grip_deadline_ms);
+                let (appended, ticket) = publisher.publish(log, channel, event, now_ms, deadline);
+                (appended, Some(ticket))
+            }
+        };
         if self.inner.engine.get().is_none() {
             // Without an engine no thread of ours keeps the history in bounds of age.
             log.sweep_if_due(now_ms);
         }
-        Ok(Receipt { position: appended.position, streams: appended.subscribers })
+        Ok(Receipt { position: appended.position, streams: appended.subscribers, ticket })
+    }
+
+    /// The publisher, started now if it was not; `None` when no proxy is configured.
+    fn publisher(&self) -> Result<Option<&Publisher>> {
+        if self.hub().grip().is_none() || self.inner.publisher.get().is_some() {
+            return Ok(self.inner.publisher.get());
+        }
+        let _starting = self.inner.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.inner.publisher.get().is_none()
+            && let Some(publisher) = Publisher::start(self.hub(), &self.runtime().handle()?)?
+        {
+            let _ = self.inner.publisher.set(publisher);
+        }
+        Ok(self.inner.publisher.get())
     }
 
     fn check_open(&self) -> Result<()> {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+}
+
+impl Receipt {
+    /// Waits until every GRIP proxy has taken the event or failed, and says which; empty when none is configured.
+    ///
+    /// Fails with `timeout` when the time was not enough. The events are delivered also when nobody waits.
+    pub fn wait(&self, timeout: Duration) -> Result<Vec<ProxyResult>> {
+        self.ticket.as_ref().map_or_else(|| Ok(Vec::new()), |ticket| ticket.wait(timeout))
+    }
+
+    /// What [`wait`](Self::wait) gives, for async code. Dropping the future changes nothing.
+    pub async fn delivered(&self) -> Vec<ProxyResult> {
+        match &self.ticket {
+            None => Vec::new(),
+            Some(ticket) => std::future::poll_fn(|cx| ticket.poll(cx)).await,
+        }
     }
 }
 

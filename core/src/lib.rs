@@ -8,7 +8,10 @@ mod engine;
 pub mod error;
 #[cfg(feature = "runtime")]
 mod events;
+pub mod grip;
 pub mod log;
+#[cfg(feature = "runtime")]
+mod publish;
 #[cfg(feature = "runtime")]
 mod pull;
 #[cfg(feature = "runtime")]
@@ -21,14 +24,15 @@ mod subscribe;
 mod sync;
 pub mod wire;
 
-pub use config::{Config, SlowClient};
+pub use config::{Config, Secret, SlowClient};
 pub use error::{Error, ErrorKind, Result};
 pub use stream::{Access, CloseReason, Observer, Reply, Request, ResetReason, Stats, Stream};
 pub use wire::{Event, Position};
 #[cfg(feature = "runtime")]
 pub use {
     engine::Framing,
-    events::{Channel, Events, Receipt},
+    events::{Channel, Closed, Events, Receipt},
+    publish::{ProxyResult, PublishFailure},
     pull::Pull,
     server::{Address, Body, Mount, Server, ServerBuilder},
     subscribe::{Message, Messages, Received, Subscription},

@@ -130,6 +130,15 @@ impl State {
         slot.bytes()
     }
 
+    /// The place of the last event up to `upto`; of the newest that is gone, when that is all that is known.
+    pub(super) fn last_upto(&self, upto: u64) -> u64 {
+        match self.after(upto) {
+            0 if self.ring.is_empty() => self.last,
+            0 => self.evicted,
+            next => self.ring[next - 1].seq,
+        }
+    }
+
     /// Where in the ring the first event after `cursor` is.
     pub(super) fn after(&self, cursor: u64) -> usize {
         match self.ring.back() {

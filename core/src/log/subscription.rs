@@ -62,6 +62,18 @@ impl Subscription {
         read(&self.log, &self.channels, cursor, max_bytes, items)
     }
 
+    /// Reads all that lies after a cursor per channel, up to one place in the log, which is given back.
+    ///
+    /// For a reader that got the channels one by one, as a proxy does. On a gap `items` is left as it was.
+    pub fn read_each(&self, cursors: &[u64], items: &mut Vec<Item>) -> Result<u64, Gap> {
+        read_from(&self.log, &self.channels, |index| cursors[index], usize::MAX, items)
+    }
+
+    /// For each channel, the place of its last event up to `upto`.
+    pub fn last_each(&self, upto: u64) -> Vec<u64> {
+        self.channels.iter().map(|channel| channel.lock().last_upto(upto)).collect()
+    }
+
     /// The channels that have lost events after `cursor`.
     pub fn gap(&self, cursor: u64) -> Option<Gap> {
         let lost = |channel: &Arc<Channel>| channel.lock().evicted > cursor;
@@ -79,18 +91,28 @@ pub(crate) fn read(
     max_bytes: usize,
     items: &mut Vec<Item>,
 ) -> Result<u64, Gap> {
-    // The head first: an event up to it is in its ring by the time we hold the ring's lock, because sequence
-    // numbers are given out under that lock. So nothing up to the head can be missed.
-    let head = log.head();
-    if head <= cursor {
+    if log.head() <= cursor {
         return Ok(cursor);
     }
+    read_from(log, channels, |_| cursor, max_bytes, items)
+}
+
+fn read_from(
+    log: &Log,
+    channels: &[Arc<Channel>],
+    cursor: impl Fn(usize) -> u64,
+    max_bytes: usize,
+    items: &mut Vec<Item>,
+) -> Result<u64, Gap> {
+    // The head first: an event up to it is in its ring by the time we hold the ring's lock, because sequence
+    // numbers are given out under that lock. So nothing up to the head can be missed.
+    let mut upto = log.head();
     let start = items.len();
-    let mut upto = head;
     let mut sources = 0;
     let mut gap = Vec::new();
     for (index, channel) in channels.iter().enumerate() {
         let state = channel.lock();
+        let cursor = cursor(index);
         if state.evicted > cursor {
             gap.push(index);
             continue;

@@ -46,7 +46,10 @@ impl Events {
         access: impl FnOnce(&Request<'_>) -> Access,
     ) -> Result<Response<Body>> {
         let Reply { status, headers, body, stream } =
-            with_request(parts, peer, |request| self.open(request, access(request)));
+            with_request(parts, peer, |request| match self.screen(request) {
+                Some(reply) => reply,
+                None => self.open(request, access(request)),
+            });
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(name, value);

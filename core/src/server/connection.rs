@@ -105,6 +105,9 @@ impl Shared {
             return plain(404, "there is no stream here\n");
         };
         let version = parts.version;
+        if let Some(reply) = with_request(&parts, peer, |request| self.events.screen(request)) {
+            return respond(reply, version, handoff);
+        }
         let reply = match mount.rule() {
             Rule::Fixed(access) => self.open(&parts, peer, |_| access.clone()),
             Rule::Ask(authorize) => {

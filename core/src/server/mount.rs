@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    grip::LinkKey,
     stream::{Access, Request},
 };
 
@@ -57,6 +58,12 @@ impl Mount {
     }
 
     pub(super) fn matches(&self, path: &str) -> bool {
+        // A proxy's links are one segment below the path.
+        let path = if LinkKey::is_link(path) {
+            path.rsplit_once('/').map_or(path, |(mount, _)| mount)
+        } else {
+            path
+        };
         path.trim_end_matches('/') == self.path.trim_end_matches('/')
     }
 

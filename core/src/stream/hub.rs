@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     admission::Admission,
+    grip::Grip,
     observer::Observer,
     stats::{Counters, Stats},
 };
@@ -24,6 +25,7 @@ pub struct Hub {
     pub(crate) counters: Counters,
     pub(crate) admission: Admission,
     observer: OnceLock<Box<dyn Observer>>,
+    grip: Option<Grip>,
 }
 
 impl Hub {
@@ -32,7 +34,8 @@ impl Hub {
         config.check()?;
         let log = Arc::new(Log::new(epoch, Limits::from(&config)));
         let (counters, admission) = (Counters::default(), Admission::default());
-        Ok(Arc::new(Self { config, log, counters, admission, observer: OnceLock::new() }))
+        let grip = Grip::new(&config)?;
+        Ok(Arc::new(Self { config, log, counters, admission, observer: OnceLock::new(), grip }))
     }
 
     /// The settings.
@@ -45,12 +48,16 @@ impl Hub {
         &self.log
     }
 
+    pub(crate) fn grip(&self) -> Option<&Grip> {
+        self.grip.as_ref()
+    }
+
     /// Has `observer` told of streams from now on; false when there is one already.
     pub fn observe(&self, observer: Box<dyn Observer>) -> bool {
         self.observer.set(observer).is_ok()
     }
 
-    pub(super) fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
+    pub(crate) fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
         let Some(observer) = self.observer.get() else { return };
         if catch_unwind(AssertUnwindSafe(|| tell(&**observer))).is_err() {
             tracing::error!("an observer has panicked");

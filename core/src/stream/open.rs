@@ -7,64 +7,103 @@ use super::{
     access::Access,
     admission::Full,
     cors,
+    grip::{self, Route},
     hub::Hub,
     live::Stream,
     notice::{self, Condition, ResetReason},
     reply::Reply,
-    request::Request,
+    request::{Now, Request},
 };
 use crate::{
-    error::Result,
+    config::Config,
     log::Subscription,
     wire::{Query, Resume, check_channel, protocol},
 };
+
+/// Answers a request that needs no word from the application, before it is asked: preflight, what is malformed, what a
+/// proxy asks for on behalf of a stream it holds.
+pub fn screen(hub: &Arc<Hub>, request: &Request<'_>, now: Now) -> Option<Reply> {
+    let reply = match request.method {
+        "OPTIONS" => return Some(cors::preflight(request, hub.config())),
+        "GET" | "HEAD" => match grip::route(hub, request, now) {
+            Route::Refuse(reply) => reply,
+            Route::Repair(grip, link) => return Some(grip::repair(hub, grip, &link, request, now)),
+            Route::Direct | Route::Hold(_) => read(request).err()?,
+        },
+        _ => Reply::text(405, "a stream is read with GET").header("Allow", cors::METHODS),
+    };
+    Some(finish(reply, request, hub.config()))
+}
 
 /// Answers `request` for a stream that the application allows as `access` says.
 ///
 /// What a client could mend before it comes back, such as a wrong method, gets an HTTP status. What it could not,
 /// such as a missing channel, is told in-band with a `stream-error`, because a browser does not show a page the
 /// status and text of a failed stream.
-pub fn open(hub: &Arc<Hub>, request: &Request<'_>, access: Access, now_ms: u64) -> Reply {
-    let config = hub.config();
-    let reply = match request.method {
-        "OPTIONS" => return cors::preflight(request, config),
-        "GET" | "HEAD" => answer(hub, request, access, now_ms),
-        _ => Reply::text(405, "a stream is read with GET").header("Allow", cors::METHODS),
+pub fn open(hub: &Arc<Hub>, request: &Request<'_>, access: Access, now: Now) -> Reply {
+    let asked = match screen(hub, request, now) {
+        Some(reply) => return reply,
+        None => read(request),
     };
+    let reply =
+        asked.and_then(|asked| answer(hub, request, asked, access, now)).unwrap_or_else(|reply| reply);
+    finish(reply, request, hub.config())
+}
+
+/// What a request asks for.
+struct Asked {
+    channels: Vec<String>,
+    resume: Resume,
+}
+
+/// Reads a request; the error is the reply to one that cannot be read.
+fn read(request: &Request<'_>) -> Result<Asked, Reply> {
+    if !accepts_stream(request) {
+        let text = "this is a stream of text/event-stream; the request's Accept excludes it";
+        return Err(Reply::text(406, text));
+    }
+    let query = Query::parse(request.query)
+        .map_err(|error| refuse(Condition::BadRequest, &error.to_string(), &[]))?;
+    match resume(request, &query) {
+        Resume::Error => Err(Reply::text(400, "the stream has ended with a stream-error; do not come back")),
+        resume => Ok(Asked { channels: query.channels, resume }),
+    }
+}
+
+fn answer(
+    hub: &Arc<Hub>,
+    request: &Request<'_>,
+    asked: Asked,
+    access: Access,
+    now: Now,
+) -> Result<Reply, Reply> {
+    let channels = access.channels.unwrap_or(asked.channels);
+    if let Some((condition, text)) = access.forbidden {
+        return Err(refuse(condition, &text, &channels));
+    }
+    let channels = check_channels(channels, hub.config().channel_limit as usize)
+        .map_err(|(text, channels)| refuse(Condition::BadRequest, &text, &channels))?;
+    if request.method == "HEAD" {
+        return Ok(event_stream());
+    }
+    if let Route::Hold(grip) = grip::route(hub, request, now) {
+        let user = access.user.as_deref();
+        return Ok(grip::hold(hub, grip, request, channels, user, asked.resume, now));
+    }
+    let (total, per_address) = (hub.config().max_streams, hub.config().max_streams_per_address);
+    hub.admission.enter(total, request.peer, per_address).map_err(|full| refuse_for_now(hub, full))?;
+    let names = channels.iter().map(|channel| &**channel);
+    let subscription = Subscription::new(hub.log(), names, now.ms);
+    Ok(start(hub, subscription, asked.resume, access.user, request))
+}
+
+/// What all replies have in common.
+fn finish(reply: Reply, request: &Request<'_>, config: &Config) -> Reply {
     let mut reply = cors::allow_origin(reply, request, config);
     if request.method == "HEAD" {
         reply.body.clear();
-        reply.stream = None;
     }
     reply
-}
-
-fn answer(hub: &Arc<Hub>, request: &Request<'_>, access: Access, now_ms: u64) -> Reply {
-    if !accepts_stream(request) {
-        return Reply::text(406, "this is a stream of text/event-stream; the request's Accept excludes it");
-    }
-    let query = match Query::parse(request.query) {
-        Ok(query) => query,
-        Err(error) => return refuse(Condition::BadRequest, &error.to_string(), &[]),
-    };
-    let resume = resume(request, &query);
-    if resume == Resume::Error {
-        return Reply::text(400, "the stream has ended with a stream-error; do not come back");
-    }
-    let channels = access.channels.unwrap_or(query.channels);
-    if let Some((condition, text)) = access.forbidden {
-        return refuse(condition, &text, &channels);
-    }
-    let channels = match check_channels(channels, hub.config().channel_limit as usize) {
-        Ok(channels) => channels,
-        Err((text, channels)) => return refuse(Condition::BadRequest, &text, &channels),
-    };
-    let (total, per_address) = (hub.config().max_streams, hub.config().max_streams_per_address);
-    if let Err(full) = hub.admission.enter(total, request.peer, per_address) {
-        return refuse_for_now(hub, full);
-    }
-    let names = channels.iter().map(|channel| &**channel);
-    start(hub, Subscription::new(hub.log(), names, now_ms), resume, access.user, request)
 }
 
 /// Where the client was, from the header or, for clients that cannot set it, from the query.
@@ -116,11 +155,15 @@ fn start(
         }
     };
     let stream = Stream::new(hub, subscription, cursor, user, request.peer);
-    Reply { body, stream: Some(stream), ..stream_head() }
+    Reply { body, stream: Some(stream), ..event_stream() }
 }
 
 /// The cursor for a client's position, or why there is none and which channels that concerns.
-fn locate(subscription: &Subscription, resume: Resume, head: u64) -> Result<u64, (ResetReason, Vec<usize>)> {
+pub(super) fn locate(
+    subscription: &Subscription,
+    resume: Resume,
+    head: u64,
+) -> Result<u64, (ResetReason, Vec<usize>)> {
     let all = || (0..subscription.channels().len()).collect();
     match resume {
         Resume::Fresh => Ok(head),
@@ -135,7 +178,7 @@ fn locate(subscription: &Subscription, resume: Resume, head: u64) -> Result<u64,
 }
 
 /// The head of every answer that is a stream, however short.
-fn stream_head() -> Reply {
+pub(super) fn event_stream() -> Reply {
     Reply::empty(200)
         .header("Content-Type", protocol::CONTENT_TYPE)
         .header("Cache-Control", "no-cache, no-transform")
@@ -143,7 +186,7 @@ fn stream_head() -> Reply {
 }
 
 fn refuse(condition: Condition, text: &str, channels: &[String]) -> Reply {
-    Reply { body: notice::error(condition, text, channels), ..stream_head() }
+    Reply { body: notice::error(condition, text, channels), ..event_stream() }
 }
 
 fn refuse_for_now(hub: &Hub, full: Full) -> Reply {

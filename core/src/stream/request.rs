@@ -17,6 +17,15 @@ pub struct Request<'a> {
     pub peer: Option<IpAddr>,
 }
 
+/// The time, as the floors without a clock are told it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Milliseconds since the events came to be; never goes back.
+    pub ms: u64,
+    /// Seconds since 1970-01-01 UTC, which signatures and links are dated by.
+    pub unix_s: u64,
+}
+
 impl<'a> Request<'a> {
     /// The first header of that name whose value is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {

@@ -59,6 +59,14 @@ pub struct Stats {
     pub resets: Vec<(ResetReason, u64)>,
     /// Requests refused because of `max_streams` or `max_streams_per_address`.
     pub refused: u64,
+    /// Streams handed over to a GRIP proxy so far.
+    pub held: u64,
+    /// Answers to proxies that asked for what they may have missed.
+    pub repairs: u64,
+    /// Requests refused because of their `Grip-Sig` or link.
+    pub grip_refused: u64,
+    /// Events that a GRIP proxy did not get.
+    pub publish_failures: u64,
     /// Channels in memory, events published, bytes of history.
     pub log: LogStats,
 }
@@ -69,6 +77,10 @@ pub(crate) struct Counters {
     pub(crate) deliveries: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) refused: AtomicU64,
+    held: AtomicU64,
+    repairs: AtomicU64,
+    grip_refused: AtomicU64,
+    publish_failures: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
     resets: [AtomicU64; ResetReason::ALL.len()],
 }
@@ -87,6 +99,23 @@ impl Counters {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "runtime")]
+    pub(crate) fn count_publish_failure(&self) {
+        self.publish_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_hold(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_repair(&self) {
+        self.repairs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_grip_refusal(&self) {
+        self.grip_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn snapshot(&self, open: u64, log: LogStats) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -97,6 +126,10 @@ impl Counters {
             bytes: get(&self.bytes),
             resets: ResetReason::ALL.into_iter().zip(self.resets.iter().map(get)).collect(),
             refused: get(&self.refused),
+            held: get(&self.held),
+            repairs: get(&self.repairs),
+            grip_refused: get(&self.grip_refused),
+            publish_failures: get(&self.publish_failures),
             log,
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! The table is the `options!` block below; the macro makes the struct, the setters and the list for bindings of it.
 
-use std::fmt;
+mod value;
+
+pub use value::{OptionKind, OptionSpec, OptionValue, Secret, SlowClient};
+
+use value::{Setting, refused};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,10 +71,16 @@ macro_rules! options {
     (@type Integer $limit:tt) => { u64 };
     (@type Flag) => { bool };
     (@type List) => { Vec<String> };
+    (@type Secret) => { Secret };
+    (@type Secrets) => { Vec<Secret> };
+    (@type Text) => { String };
     (@type Choice($type:ident)) => { $type };
     (@kind Integer($min:literal..=$max:literal)) => { OptionKind::Integer { min: $min, max: $max } };
     (@kind Flag) => { OptionKind::Flag };
     (@kind List) => { OptionKind::List };
+    (@kind Secret) => { OptionKind::Secret };
+    (@kind Secrets) => { OptionKind::Secrets };
+    (@kind Text) => { OptionKind::Text };
     (@kind Choice($type:ident)) => { OptionKind::Choice($type::NAMES) };
 }
 
@@ -113,6 +123,28 @@ options! {
     cors_credentials: Flag = false;
     /// Request headers those pages may set besides `Last-Event-ID` and `Cache-Control`.
     cors_headers: List = Vec::new();
+    /// GRIP proxies, as `GRIP_URL` has them: `http://localhost:5561?key=...`. Streams of requests that come through one
+    /// are handed over to it, and events are published to all.
+    grip: Secrets = Vec::new();
+    /// The key that verifies the `Grip-Sig` of requests, for proxies whose URL has none: text, `base64:`, PEM or JWK.
+    grip_verify_key: Secret = Secret::default();
+    /// Put before the name of every channel on the proxies.
+    grip_prefix: Text = "events-".to_owned();
+    /// Answers requests that did not come through a proxy with 501.
+    grip_required: Flag = false;
+    /// Believes any `Grip-Sig` where no key can verify it. Only safe when clients cannot reach the application itself.
+    grip_trust_unverified: Flag = false;
+    /// Milliseconds after which a proxy asks for what it may have missed, which bounds how late a lost event comes.
+    grip_link_timeout_ms: Integer(1_000..=3_600_000) = 45_000;
+    /// Milliseconds for which a stream at a proxy is repaired without asking the application again.
+    grip_link_lifetime_ms: Integer(60_000..=2_592_000_000) = 86_400_000;
+    /// The secret that signs links, 16 bytes or more, the same in all processes; derived from the keys of the proxies
+    /// when it is not set.
+    grip_link_secret: Secret = Secret::default();
+    /// Events that may wait for one proxy; one more fails with `queue-full`.
+    grip_queue_events: Integer(1..=10_000_000) = 10_000;
+    /// Milliseconds for which delivering an event to a proxy is tried.
+    grip_deadline_ms: Integer(100..=3_600_000) = 10_000;
     /// Threads that write to sockets. 0 means one per two processors, at least one.
     shards: Integer(0..=256) = 0;
     /// Threads that accept connections and read requests. 0 means one per two processors, at least one.
@@ -123,73 +155,6 @@ options! {
     max_header_bytes: Integer(8_192..=1_048_576) = 16_384;
     /// Largest request target (path and query), in bytes; a longer one is answered with 414.
     max_url_bytes: Integer(64..=65_534) = 8_192;
-}
-
-/// What happens to a stream that has fallen behind the backlog.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SlowClient {
-    /// The stream gets a `stream-reset` and goes on from the newest event.
-    #[default]
-    Reset,
-    /// The stream is closed with a `retry`, so that the client comes back with its position.
-    Close,
-}
-
-impl SlowClient {
-    const NAMES: &'static [&'static str] = &["reset", "close"];
-
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "reset" => Some(Self::Reset),
-            "close" => Some(Self::Close),
-            _ => None,
-        }
-    }
-}
-
-/// A setting as the bindings and tests see it.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionSpec {
-    /// Its name in all languages, with the unit at the end.
-    pub name: &'static str,
-    /// What it takes.
-    pub kind: OptionKind,
-    /// What it does.
-    pub doc: &'static str,
-}
-
-/// What a setting takes.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum OptionKind {
-    /// A whole number.
-    Integer {
-        /// The smallest allowed.
-        min: u64,
-        /// The largest allowed.
-        max: u64,
-    },
-    /// Yes or no.
-    Flag,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Any number of texts.
-    List,
-}
-
-/// A value for [`Config::set`].
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum OptionValue {
-    /// A whole number.
-    Integer(u64),
-    /// Yes or no.
-    Flag(bool),
-    /// A word; also a number or `true`/`false` in digits and letters, as environment variables have them.
-    Text(String),
-    /// Any number of texts.
-    List(Vec<String>),
 }
 
 impl Config {
@@ -205,70 +170,6 @@ impl Config {
             Error::new(ErrorKind::InvalidConfig, text)
         })
     }
-}
-
-/// A field type that can be set from an [`OptionValue`] and checked against its specification.
-trait Setting: Sized {
-    fn from_value(value: OptionValue) -> Option<Self>;
-    fn check(&self, _: &OptionSpec) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Setting for u64 {
-    fn from_value(value: OptionValue) -> Option<Self> {
-        match value {
-            OptionValue::Integer(value) => Some(value),
-            OptionValue::Text(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    fn check(&self, option: &OptionSpec) -> Result<()> {
-        match option.kind {
-            OptionKind::Integer { min, max } if !(min..=max).contains(self) => Err(refused(option, self)),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Setting for bool {
-    fn from_value(value: OptionValue) -> Option<Self> {
-        match value {
-            OptionValue::Flag(value) => Some(value),
-            OptionValue::Text(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-}
-
-impl Setting for SlowClient {
-    fn from_value(value: OptionValue) -> Option<Self> {
-        match value {
-            OptionValue::Text(text) => Self::from_name(&text),
-            _ => None,
-        }
-    }
-}
-
-impl Setting for Vec<String> {
-    fn from_value(value: OptionValue) -> Option<Self> {
-        match value {
-            OptionValue::List(list) => Some(list),
-            OptionValue::Text(text) => Some(vec![text]),
-            _ => None,
-        }
-    }
-}
-
-fn refused(option: &OptionSpec, value: &dyn fmt::Debug) -> Error {
-    let allowed = match option.kind {
-        OptionKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-        OptionKind::Flag => "true or false".to_owned(),
-        OptionKind::Choice(names) => names.join(" or "),
-        OptionKind::List => "a list of texts".to_owned(),
-    };
-    Error::new(ErrorKind::InvalidConfig, format!("{} takes {allowed}, not {value:?}", option.name))
 }
 
 #[cfg(test)]

@@ -1,0 +1,192 @@
+//! What settings take, and how values are checked.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What happens to a stream that has fallen behind the backlog.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SlowClient {
+    /// The stream gets a `stream-reset` and goes on from the newest event.
+    #[default]
+    Reset,
+    /// The stream is closed with a `retry`, so that the client comes back with its position.
+    Close,
+}
+
+impl SlowClient {
+    pub(super) const NAMES: &'static [&'static str] = &["reset", "close"];
+
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "reset" => Some(Self::Reset),
+            "close" => Some(Self::Close),
+            _ => None,
+        }
+    }
+}
+
+/// A setting as the bindings and tests see it.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Its name in all languages, with the unit at the end.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: OptionKind,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum OptionKind {
+    /// A whole number.
+    Integer {
+        /// The smallest allowed.
+        min: u64,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// Yes or no.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any number of texts.
+    List,
+    /// A text that is never shown.
+    Secret,
+    /// Any number of texts that are never shown.
+    Secrets,
+    /// A text.
+    Text,
+}
+
+/// A value for [`Config::set`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OptionValue {
+    /// A whole number.
+    Integer(u64),
+    /// Yes or no.
+    Flag(bool),
+    /// A word; also a number or `true`/`false` in digits and letters, as environment variables have them.
+    Text(String),
+    /// Any number of texts.
+    List(Vec<String>),
+}
+
+/// A text that `Debug` does not show.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<String>> From<T> for Secret {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "Secret()" } else { "Secret(..)" })
+    }
+}
+
+/// A field type that can be set from an [`OptionValue`] and checked against its specification.
+pub(super) trait Setting: Sized {
+    fn from_value(value: OptionValue) -> Option<Self>;
+    fn check(&self, _: &OptionSpec) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Setting for u64 {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Integer(value) => Some(value),
+            OptionValue::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn check(&self, option: &OptionSpec) -> Result<()> {
+        match option.kind {
+            OptionKind::Integer { min, max } if !(min..=max).contains(self) => Err(refused(option, self)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Setting for bool {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Flag(value) => Some(value),
+            OptionValue::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for SlowClient {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Text(text) => Self::from_name(&text),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Vec<String> {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::List(list) => Some(list),
+            OptionValue::Text(text) => Some(vec![text]),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for String {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        match value {
+            OptionValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Secret {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        String::from_value(value).map(Self)
+    }
+}
+
+impl Setting for Vec<Secret> {
+    fn from_value(value: OptionValue) -> Option<Self> {
+        Vec::<String>::from_value(value).map(|texts| texts.into_iter().map(Secret).collect())
+    }
+}
+
+/// What a setting takes, and that `value` is not it.
+pub(super) fn refused(option: &OptionSpec, value: &dyn fmt::Debug) -> Error {
+    let allowed = match option.kind {
+        OptionKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        OptionKind::Flag => "true or false".to_owned(),
+        OptionKind::Choice(names) => names.join(" or "),
+        OptionKind::List => "a list of texts".to_owned(),
+        OptionKind::Text => "a text".to_owned(),
+        OptionKind::Secret | OptionKind::Secrets => {
+            let text = format!("{} takes a text, or a list of texts where there may be several", option.name);
+            return Error::new(ErrorKind::InvalidConfig, text);
+        }
+    };
+    Error::new(ErrorKind::InvalidConfig, format!("{} takes {allowed}, not {value:?}", option.name))
+}

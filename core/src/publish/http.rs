@@ -1,0 +1,138 @@
+//! The task that carries a queue's events to its proxy.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use reqwest::{
+    Client,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    redirect,
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use super::queue::{Pending, Queue, too_late};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    grip::{Authorization, Batch, Proxy},
+};
+
+/// An HTTP client with our one TLS stack and crypto backend.
+pub(super) fn client() -> Result<Client> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|e| Error::new(ErrorKind::Io, "TLS cannot be set up").with_source(e))?
+        .with_no_client_auth();
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(REQUEST_TIMEOUT)
+        .user_agent(concat!("evstream/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| Error::new(ErrorKind::Io, "the HTTP client cannot be set up").with_source(e))
+}
+
+/// Delivers what comes into the queue, one request at a time so that the order is kept, until the queue is closed.
+pub(super) async fn run(queue: Arc<Queue>, client: Client, proxy: Proxy) {
+    let mut link = Link { client, url: proxy.publish_url(), proxy, authorization: None };
+    while let Some((batch, taken)) = queue.take().await {
+        deliver(&queue, &mut link, batch, &taken).await;
+    }
+}
+
+/// Tries until the events are delivered, refused, or too late.
+async fn deliver(queue: &Queue, link: &mut Link, batch: Batch, taken: &[Pending]) {
+    let body = bytes::Bytes::from(batch.into_body());
+    let deadline = taken.iter().map(|pending| pending.deadline).max().unwrap_or_else(Instant::now);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match link.post(body.clone(), deadline).await {
+            Ok(()) => return queue.settle_taken(taken, &Ok(())),
+            Err(error) if !error.is_retryable() && taken.len() > 1 => {
+                // A proxy takes all items of a request or none: find out which it does not like.
+                tracing::debug!(proxy = queue.proxy(), %error, "a batch was refused, sending its items one by one");
+                for pending in taken {
+                    let mut single = Batch::new();
+                    let _ = single.push(&pending.json);
+                    Box::pin(deliver(queue, link, single, std::slice::from_ref(pending))).await;
+                }
+                return;
+            }
+            Err(error) if !error.is_retryable() => {
+                tracing::warn!(proxy = queue.proxy(), %error, "an event was refused");
+                return queue.settle_taken(taken, &Err(error));
+            }
+            Err(error) => {
+                let next = Instant::now()
+                    + pause / 2
+                    + Duration::from_millis(fastrand::u64(0..=pause.as_millis() as u64 / 2));
+                if next >= deadline || queue.is_closed() {
+                    tracing::warn!(proxy = queue.proxy(), events = taken.len(), %error, "events could not be delivered");
+                    return queue.settle_taken(taken, &Err(too_late(queue.proxy()).with_source(error)));
+                }
+                tracing::debug!(proxy = queue.proxy(), %error, "trying again");
+                queue.pause(next).await;
+                queue.expire(Instant::now());
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+}
+
+/// The way to a proxy, with the authorization that is valid for now.
+struct Link {
+    client: Client,
+    url: String,
+    proxy: Proxy,
+    authorization: Option<Authorization>,
+}
+
+impl Link {
+    async fn post(&mut self, body: bytes::Bytes, deadline: Instant) -> Result<()> {
+        let timeout = deadline.saturating_duration_since(Instant::now()).clamp(MIN_TIMEOUT, REQUEST_TIMEOUT);
+        let mut request =
+            self.client.post(&self.url).timeout(timeout).header(CONTENT_TYPE, "application/json");
+        if let Some(authorization) = self.authorization()? {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let unavailable = |error: reqwest::Error| {
+            // Without the URL, whose query may hold a secret.
+            let text = format!("{} could not be reached", self.proxy);
+            Error::new(ErrorKind::ProxyUnavailable, text).with_source(error.without_url())
+        };
+        let response = request.body(body).send().await.map_err(unavailable)?;
+        let status = response.status();
+        if status.is_success() {
+            // Read to its end, so that the connection can be used again.
+            let _ = response.bytes().await;
+            return Ok(());
+        }
+        let may_pass = status.is_server_error() || status.as_u16() == 429 || status.as_u16() == 408;
+        let kind = if may_pass { ErrorKind::ProxyUnavailable } else { ErrorKind::ProxyRejected };
+        let answer = response.text().await.unwrap_or_default();
+        let answer: String = answer.trim().chars().take(MAX_ANSWER_CHARS).collect();
+        Err(Error::new(kind, format!("{} answered {status}: {answer}", self.proxy)))
+    }
+
+    fn authorization(&mut self) -> Result<Option<&str>> {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now_s = since_1970.as_secs();
+        let is_due = match &self.authorization {
+            None => true,
+            Some(authorization) => authorization.renew_at_s().is_some_and(|renew_at_s| renew_at_s <= now_s),
+        };
+        if is_due {
+            self.authorization = self.proxy.authorization(now_s)?;
+        }
+        Ok(self.authorization.as_ref().map(Authorization::value))
+    }
+}
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const MIN_TIMEOUT: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+const MAX_ANSWER_CHARS: usize = 200;
