@@ -1,0 +1,13 @@
+//! Floor 0: pure GRIP (Generic Realtime Intermediary Protocol), the protocol of Pushpin, Fastly Fanout and Fanout Cloud.
+//!
+//! Settings of a proxy, signatures, hold instructions, links and publish bodies. No sockets, no threads, no clock:
+//! `now_s` is always the time in seconds since 1970-01-01 UTC.
+
+mod base64;
+mod jwk;
+mod jwt;
+mod key;
+mod pem;
+
+pub use jwt::{LEEWAY_S, Refusal};
+pub use key::{Key, KeyKind};
