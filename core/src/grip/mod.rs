@@ -3,11 +3,20 @@
 //! Settings of a proxy, signatures, hold instructions, links and publish bodies. No sockets, no threads, no clock:
 //! `now_s` is always the time in seconds since 1970-01-01 UTC.
 
+mod auth;
 mod base64;
+mod channel;
 mod jwk;
 mod jwt;
 mod key;
 mod pem;
+mod proxy;
+mod sig;
+mod uri;
 
+pub use auth::{Auth, Authorization};
+pub use channel::Prefix;
 pub use jwt::{LEEWAY_S, Refusal};
 pub use key::{Key, KeyKind};
+pub use proxy::{Proxy, ProxySettings};
+pub use sig::{Verdict, verify_request};
