@@ -6,17 +6,25 @@
 mod auth;
 mod base64;
 mod channel;
+mod hold;
 mod jwk;
 mod jwt;
 mod key;
+mod last;
+mod link;
 mod pem;
 mod proxy;
+mod publish;
 mod sig;
 mod uri;
 
 pub use auth::{Auth, Authorization};
 pub use channel::Prefix;
+pub use hold::Hold;
 pub use jwt::{LEEWAY_S, Refusal};
 pub use key::{Key, KeyKind};
+pub use last::{Last, parse_grip_last};
+pub use link::{LINK_MARKER, Link, LinkKey, LinkRefusal};
 pub use proxy::{Proxy, ProxySettings};
+pub use publish::{Action, Batch, Content, Item, Published, parse_publish};
 pub use sig::{Verdict, verify_request};
