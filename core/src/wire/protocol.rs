@@ -27,3 +27,27 @@ pub const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
 /// Longest channel name, in bytes of UTF-8.
 pub const MAX_CHANNEL_BYTES: usize = 256;
+
+/// Header in which a GRIP proxy signs every request it passes on.
+pub const GRIP_SIG_HEADER: &str = "grip-sig";
+/// Header in which a GRIP proxy says what it has last seen of a channel.
+pub const GRIP_LAST_HEADER: &str = "grip-last";
+/// Header that tells a GRIP proxy to hold the response open.
+pub const GRIP_HOLD_HEADER: &str = "Grip-Hold";
+/// Header that tells a GRIP proxy to which channels a held response is subscribed.
+pub const GRIP_CHANNEL_HEADER: &str = "Grip-Channel";
+/// Header that tells a GRIP proxy what to send on a quiet stream.
+pub const GRIP_KEEP_ALIVE_HEADER: &str = "Grip-Keep-Alive";
+/// Header that tells a GRIP proxy where to ask for what it missed.
+pub const GRIP_LINK_HEADER: &str = "Grip-Link";
+/// Header with values that the filters of a GRIP proxy use.
+pub const GRIP_SET_META_HEADER: &str = "Grip-Set-Meta";
+
+/// Default of what is put before the name of every channel on a GRIP proxy.
+pub const DEFAULT_GRIP_PREFIX: &str = "events-";
+/// What a control URI is followed by to publish.
+pub const PUBLISH_PATH: &str = "/publish/";
+/// Largest body that a GRIP proxy accepts in one publish request, in bytes.
+pub const MAX_PUBLISH_BYTES: usize = 1_000_000;
+/// Most channels of one held response; a GRIP proxy silently ignores those beyond.
+pub const MAX_HOLD_CHANNELS: usize = 20;

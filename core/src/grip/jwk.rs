@@ -1,0 +1,119 @@
+//! Keys in JSON Web Key form (RFC 7517, RFC 7518 section 6).
+
+use ring::{
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeyPairComponents},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use serde::Deserialize;
+
+use super::{
+    base64,
+    key::{Key, Material, invalid_key},
+    pem::{rejected_rsa, rsa_public, seed},
+};
+use crate::error::{Error, Result};
+
+/// Whether `text` is JSON that says it is a key.
+pub(super) fn is_jwk(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+        && serde_json::from_str(text).is_ok_and(|json: serde_json::Value| json.get("kty").is_some())
+}
+
+/// Reads a key of type `EC` with curve P-256, `RSA` or `oct`, public or private.
+pub(super) fn parse(text: &str) -> Result<Key> {
+    // A careless URL turns blanks into '+', which no member that we read can hold.
+    let text = text.replace('+', " ");
+    // The error of serde_json is not kept: it can quote the text.
+    let jwk: Jwk = serde_json::from_str(&text).map_err(|_| not_a_jwk(&text))?;
+    let (algorithm, key) = match &*jwk.kty {
+        "EC" => ("ES256", jwk.ec().map(Key::new)?),
+        "RSA" => ("RS256", jwk.rsa().map(Key::new)?),
+        "oct" => ("HS256", Key::from_secret(&bytes("k", jwk.k.as_deref())?)?),
+        _ => return Err(invalid_key("the JSON Web Key has an unknown 'kty'; EC, RSA and oct are allowed")),
+    };
+    match jwk.alg {
+        Some(alg) if alg != algorithm => Err(invalid_key(format!(
+            "the JSON Web Key has an 'alg' that GRIP does not use; for this key it must be {algorithm} or absent"
+        ))),
+        _ => Ok(key),
+    }
+}
+
+/// The members that matter. No `Debug`: most of them are secret in a private key.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    alg: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    d: Option<String>,
+    p: Option<String>,
+    q: Option<String>,
+    dp: Option<String>,
+    dq: Option<String>,
+    qi: Option<String>,
+    k: Option<String>,
+}
+
+impl Jwk {
+    fn ec(&self) -> Result<Material> {
+        if self.crv.as_deref() != Some("P-256") {
+            return Err(invalid_key("the JSON Web Key of type EC must have the curve ('crv') P-256"));
+        }
+        let [x, y] = [bytes("x", self.x.as_deref())?, bytes("y", self.y.as_deref())?];
+        if x.len() != 32 || y.len() != 32 {
+            return Err(invalid_key("the JSON Web Key must have 32 bytes in each of 'x' and 'y'"));
+        }
+        let point = [&[4], &*x, &*y].concat();
+        if self.d.is_none() {
+            return Material::ec_public(&point);
+        }
+        let d = bytes("d", self.d.as_deref())?;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &d,
+            &point,
+            &SystemRandom::new(),
+        )
+        .map_err(|reason| invalid_key(format!("the JSON Web Key is not a valid EC private key: {reason}")))?;
+        Ok(Material::EcPrivate { pair, seed: seed(&d) })
+    }
+
+    fn rsa(&self) -> Result<Material> {
+        let public_key = rsa_public(&bytes("n", self.n.as_deref())?, &bytes("e", self.e.as_deref())?)?;
+        if self.d.is_none() {
+            return Ok(Material::RsaPublic(public_key));
+        }
+        let d = bytes("d", self.d.as_deref())?;
+        let pair = RsaKeyPair::from_components(&KeyPairComponents {
+            public_key,
+            d: d.clone(),
+            p: bytes("p", self.p.as_deref())?,
+            q: bytes("q", self.q.as_deref())?,
+            dP: bytes("dp", self.dp.as_deref())?,
+            dQ: bytes("dq", self.dq.as_deref())?,
+            qInv: bytes("qi", self.qi.as_deref())?,
+        })
+        .map_err(rejected_rsa)?;
+        Ok(Material::RsaPrivate { pair, seed: seed(&d) })
+    }
+}
+
+fn bytes(name: &str, member: Option<&str>) -> Result<Vec<u8>> {
+    let member = member.ok_or_else(|| invalid_key(format!("the JSON Web Key lacks '{name}'")))?;
+    base64::decode(member)
+        .ok_or_else(|| invalid_key(format!("the JSON Web Key has no valid base64url in '{name}'")))
+}
+
+fn not_a_jwk(text: &str) -> Error {
+    let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    invalid_key(match json {
+        Some(json) if json.get("keys").is_some() => "the key is a set of JSON Web Keys; give one of them",
+        Some(_) => "the key begins with '{' but is not a JSON Web Key: it needs 'kty', and texts as values",
+        None => "the key begins with '{' but is not JSON; write a secret that begins so as 'base64:...'",
+    })
+}

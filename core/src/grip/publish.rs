@@ -1,0 +1,369 @@
+//! The items of publish requests, written for a proxy and read from any GRIP publisher.
+
+use std::borrow::Cow;
+
+use ::base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    wire::protocol::MAX_PUBLISH_BYTES,
+};
+
+/// One item to publish on a channel of a proxy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item<'a> {
+    /// Name of the channel on the proxy.
+    pub channel: Cow<'a, str>,
+    /// Its id. A proxy drops an item whose id it has seen on the channel in the last minute, so retries are harmless.
+    pub id: Option<Cow<'a, str>>,
+    /// The id of the item before it on the channel.
+    pub prev_id: Option<Cow<'a, str>>,
+    /// What it does to the streams on the channel.
+    pub action: Action<'a>,
+}
+
+/// What an item does to the streams on its channel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action<'a> {
+    /// Ends them.
+    Close,
+    /// Makes the proxy ask their next links at once.
+    Hint,
+    /// Sends them bytes.
+    Send(Content<'a>),
+}
+
+/// What an item sends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Content<'a> {
+    /// Bytes that are not UTF-8.
+    Binary(Cow<'a, [u8]>),
+    /// Text, which costs less to carry than bytes.
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Item<'a> {
+    /// An item that sends `content`.
+    pub fn send(channel: impl Into<Cow<'a, str>>, content: impl Into<Content<'a>>) -> Self {
+        Self::new(channel.into(), Action::Send(content.into()))
+    }
+
+    /// An item that ends the streams on the channel. On a channel that is held with a `prev-id` it needs its place in
+    /// the [`sequence`](Self::sequence) too, or it does nothing.
+    pub fn close(channel: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(channel.into(), Action::Close)
+    }
+
+    /// An item that makes the proxy ask the next links of the streams on the channel. Give it no id of its own: the
+    /// next item would have to name that as its `prev_id`.
+    pub fn hint(channel: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(channel.into(), Action::Hint)
+    }
+
+    /// Gives the item its place on the channel: its id, and the id of the item before it.
+    pub fn sequence(mut self, id: impl Into<Cow<'a, str>>, prev_id: impl Into<Cow<'a, str>>) -> Self {
+        self.id = Some(id.into());
+        self.prev_id = Some(prev_id.into());
+        self
+    }
+
+    /// Gives the item an id without a place in a sequence, for channels that are held without a `prev-id`.
+    pub fn id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The item as JSON, for a [`Batch`].
+    ///
+    /// Fails with `too-large` when it does not fit into a request that holds nothing else.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let stream = match &self.action {
+            Action::Close => HttpStream { action: Some("close"), ..HttpStream::default() },
+            Action::Hint => HttpStream { action: Some("hint"), ..HttpStream::default() },
+            Action::Send(Content::Text(text)) => HttpStream { content: Some(text), ..HttpStream::default() },
+            Action::Send(Content::Binary(bytes)) => {
+                HttpStream { content_bin: Some(STANDARD.encode(bytes)), ..HttpStream::default() }
+            }
+        };
+        let item = ItemJson {
+            channel: &self.channel,
+            id: self.id.as_deref(),
+            prev_id: self.prev_id.as_deref(),
+            formats: Formats { stream },
+        };
+        let json = serde_json::to_vec(&item).map_err(|e| {
+            Error::new(ErrorKind::Internal, "an item cannot be written as JSON").with_source(e)
+        })?;
+        let allowed = MAX_PUBLISH_BYTES - BATCH_BEGIN.len() - BATCH_END.len();
+        if json.len() > allowed {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the item has {} bytes as JSON; a GRIP proxy accepts {allowed}", json.len()),
+            ));
+        }
+        Ok(json)
+    }
+
+    fn new(channel: Cow<'a, str>, action: Action<'a>) -> Self {
+        Self { channel, id: None, prev_id: None, action }
+    }
+}
+
+impl<'a> From<&'a str> for Content<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// Text if the bytes are UTF-8.
+impl<'a> From<&'a [u8]> for Content<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or_else(|_| Self::Binary(bytes.into()), Self::from)
+    }
+}
+
+impl Content<'_> {
+    /// The bytes that streams get.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Binary(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// The body of one publish request, which several items share. A proxy handles them in order, and all or none.
+///
+/// It never grows beyond the 1,000,000 bytes that proxies accept.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    body: Vec<u8>,
+    items: usize,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an item, written by [`Item::to_json`]. False if it does not fit; then the batch is as before.
+    #[must_use]
+    pub fn push(&mut self, item_json: &[u8]) -> bool {
+        let before = if self.items == 0 { BATCH_BEGIN } else { b"," };
+        if self.body.len() + before.len() + item_json.len() + BATCH_END.len() > MAX_PUBLISH_BYTES {
+            return false;
+        }
+        self.body.extend_from_slice(before);
+        self.body.extend_from_slice(item_json);
+        self.items += 1;
+        true
+    }
+
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.items
+    }
+
+    /// Whether it holds no items.
+    pub fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
+    /// The body, to be sent as `application/json` with its length.
+    pub fn into_body(mut self) -> Vec<u8> {
+        if self.items == 0 {
+            self.body.extend_from_slice(BATCH_BEGIN);
+        }
+        self.body.extend_from_slice(BATCH_END);
+        self.body
+    }
+}
+
+/// What a publish request asks for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Published {
+    /// The items for streams, in order.
+    pub items: Vec<Item<'static>>,
+    /// How many items were for long-polls or `WebSockets` only, and say nothing to streams.
+    pub ignored: usize,
+}
+
+/// Reads the body of a publish request of any GRIP publisher: `{"items":[...]}`, with the formats of an item in
+/// `formats` or, as older libraries write them, beside `channel`.
+///
+/// Fails as a whole, so nothing is published by half: with `too-large` beyond 1,000,000 bytes, otherwise with
+/// `invalid-argument` and a text that names the item and what is wrong with it. Members that say nothing to streams
+/// are ignored.
+pub fn parse_publish(body: &[u8]) -> Result<Published> {
+    if body.len() > MAX_PUBLISH_BYTES {
+        let text = format!("the body has {} bytes; at most {MAX_PUBLISH_BYTES} are allowed", body.len());
+        return Err(Error::new(ErrorKind::TooLarge, text));
+    }
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    let json: Value =
+        serde_json::from_slice(body).map_err(|e| invalid(format!("the body is not valid JSON: {e}")))?;
+    let items = json.get("items").and_then(Value::as_array);
+    let items = items.ok_or_else(|| invalid("the body must be a JSON object with an array 'items'"))?;
+    let mut published = Published::default();
+    for (i, item) in items.iter().enumerate() {
+        match parse_item(item).map_err(|reason| invalid(format!("items[{i}] {reason}")))? {
+            Some(item) => published.items.push(item),
+            None => published.ignored += 1,
+        }
+    }
+    Ok(published)
+}
+
+/// An item; `None` if it is not for streams; or the end of a sentence that says what is wrong with it.
+fn parse_item(item: &Value) -> Result<Option<Item<'static>>, String> {
+    let item = item.as_object().ok_or("is not an object")?;
+    let channel = text(item, "channel")?.filter(|channel| !channel.is_empty());
+    let channel = channel.ok_or("has no 'channel'")?.to_owned();
+    let id = text(item, "id")?.map(|id| id.to_owned().into());
+    let prev_id = text(item, "prev-id")?.map(|id| id.to_owned().into());
+    let formats = match item.get("formats") {
+        Some(formats) => formats.as_object().ok_or("has 'formats' that are not an object")?,
+        None => item,
+    };
+    let Some(stream) = formats.get(STREAM_FORMAT) else {
+        let other = OTHER_FORMATS.iter().any(|format| formats.contains_key(*format));
+        return if other { Ok(None) } else { Err(format!("has no '{STREAM_FORMAT}' among its formats")) };
+    };
+    let stream =
+        stream.as_object().ok_or_else(|| format!("has an '{STREAM_FORMAT}' that is not an object"))?;
+    let action = match text(stream, "action")? {
+        None | Some("send") => Action::Send(parse_content(stream)?),
+        Some("close") => Action::Close,
+        Some("hint") => Action::Hint,
+        Some(_) => return Err("has an unknown 'action'; send, close and hint are allowed".to_owned()),
+    };
+    Ok(Some(Item { channel: channel.into(), id, prev_id, action }))
+}
+
+fn parse_content(stream: &Map<String, Value>) -> Result<Content<'static>, String> {
+    if let Some(encoded) = text(stream, "content-bin")? {
+        let bytes =
+            STANDARD.decode(encoded).map_err(|_| "has a 'content-bin' that is not standard base64")?;
+        return Ok(match String::from_utf8(bytes) {
+            Ok(text) => Content::Text(text.into()),
+            Err(error) => Content::Binary(error.into_bytes().into()),
+        });
+    }
+    let content = text(stream, "content")?.ok_or("has neither 'content' nor 'content-bin' to send")?;
+    Ok(Content::Text(content.to_owned().into()))
+}
+
+/// A member that must be a text if it is there. `null` is not a text: proxies refuse it too.
+fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+    match object.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("has a '{name}' that is not a text")),
+    }
+}
+
+fn invalid(text: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, text)
+}
+
+#[derive(Serialize)]
+struct ItemJson<'a> {
+    channel: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "prev-id", skip_serializing_if = "Option::is_none")]
+    prev_id: Option<&'a str>,
+    formats: Formats<'a>,
+}
+
+#[derive(Serialize)]
+struct Formats<'a> {
+    #[serde(rename = "http-stream")]
+    stream: HttpStream<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct HttpStream<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(rename = "content-bin", skip_serializing_if = "Option::is_none")]
+    content_bin: Option<String>,
+}
+
+const STREAM_FORMAT: &str = "http-stream";
+const OTHER_FORMATS: [&str; 2] = ["http-response", "ws-message"];
+const BATCH_BEGIN: &[u8] = br#"{"items":["#;
+const BATCH_END: &[u8] = b"]}";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_where_proxies_stop_reading() {
+        let overhead = Item::send("c", "").to_json().unwrap().len();
+        let room = MAX_PUBLISH_BYTES - BATCH_BEGIN.len() - BATCH_END.len();
+        let largest = "x".repeat(room - overhead);
+        let json = Item::send("c", &*largest).to_json().unwrap();
+        let mut batch = Batch::new();
+        assert!(batch.push(&json));
+        assert!(!batch.push(b"{}"));
+        assert_eq!(batch.len(), 1);
+        let body = batch.into_body();
+        assert_eq!(body.len(), MAX_PUBLISH_BYTES);
+        assert_eq!(parse_publish(&body).unwrap().items, [Item::send("c", &*largest)]);
+
+        let too_large = format!("{largest}x");
+        assert_eq!(Item::send("c", &*too_large).to_json().unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(
+            parse_publish(&vec![b' '; MAX_PUBLISH_BYTES + 1]).unwrap_err().kind(),
+            ErrorKind::TooLarge
+        );
+    }
+
+    fn item() -> impl Strategy<Value = Item<'static>> {
+        let action = prop_oneof![
+            Just(Action::Close),
+            Just(Action::Hint),
+            ".{0,20}".prop_map(|text| Action::Send(Content::Text(text.into()))),
+            proptest::collection::vec(any::<u8>(), 1..20)
+                .prop_filter("text is sent as text", |bytes| std::str::from_utf8(bytes).is_err())
+                .prop_map(|bytes| Action::Send(Content::Binary(bytes.into()))),
+        ];
+        (".{1,9}", proptest::option::of("[a-f0-9-]{0,9}"), proptest::option::of("[a-f0-9-]{0,9}"), action)
+            .prop_map(|(channel, id, prev_id, action)| Item {
+                channel: channel.into(),
+                id: id.map(Into::into),
+                prev_id: prev_id.map(Into::into),
+                action,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(items in proptest::collection::vec(item(), 0..5)) {
+            let mut batch = Batch::new();
+            for item in &items {
+                prop_assert!(batch.push(&item.to_json().unwrap()));
+            }
+            prop_assert_eq!(batch.len(), items.len());
+            prop_assert_eq!(parse_publish(&batch.into_body()).unwrap(), Published { items, ignored: 0 });
+        }
+
+        #[test]
+        fn never_panics(
+            body in "(\\{\"items\":\\[)?(\\{\"channel\":\"c\",(\"formats\":)?\\{?\"http-stream\":)?[a-z{}\\[\\]\":,-]{0,20}",
+            bytes: Vec<u8>,
+        ) {
+            let _ = parse_publish(body.as_bytes());
+            let _ = parse_publish(&bytes);
+        }
+    }
+}
