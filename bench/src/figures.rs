@@ -10,6 +10,8 @@ pub(crate) enum Metric {
     LatencyP50,
     LatencyP99,
     CpuShare,
+    /// How much of its core the generator got: all, unless other programs run.
+    GeneratorShare,
     OpenCpu,
     Memory,
     PublishCall,
@@ -19,12 +21,13 @@ pub(crate) enum Metric {
 
 impl Metric {
     /// The metrics that have a column in the table.
-    pub(crate) const COLUMNS: [Self; 8] = [
+    pub(crate) const COLUMNS: [Self; 9] = [
         Self::DeliveryCpu,
         Self::DeliveriesPerCpuSecond,
         Self::LatencyP50,
         Self::LatencyP99,
         Self::CpuShare,
+        Self::GeneratorShare,
         Self::OpenCpu,
         Self::Memory,
         Self::PublishCall,
@@ -58,6 +61,7 @@ impl Metric {
             Self::LatencyP50 => ("latency_p50", "ms", "p50 ms", 2),
             Self::LatencyP99 => ("latency_p99", "ms", "p99 ms", 2),
             Self::CpuShare => ("cpu_share", "%", "cpu %", 0),
+            Self::GeneratorShare => ("generator_share", "%", "gen %", 0),
             Self::OpenCpu => ("cpu_per_open", "us", "us/open", 1),
             Self::Memory => ("memory_per_stream", "KiB", "KiB/stream", 2),
             Self::PublishCall => ("ns_per_call", "ns", "ns/publish", 0),

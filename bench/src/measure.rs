@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use nix::time::ClockId;
 
 use crate::{
     cases::Case,
@@ -58,19 +59,22 @@ fn load(
     sample: &mut Sample,
 ) -> Result<()> {
     clients.take_latencies_us();
-    let (received, started) = (clients.received(), Instant::now());
+    let received = clients.received();
+    let (started, generator) = (Instant::now(), this_thread_cpu()?);
     let cpu = running.processes.cpu_times()?;
     let mut answers = Vec::new();
     for command in commands {
         answers.push(obey(running, clients, case, &command)?);
     }
     let cpu = running.processes.cpu_times()?.since(&cpu)?;
+    let share = |cpu: Duration| 100.0 * cpu.as_secs_f64() / started.elapsed().as_secs_f64();
     let deliveries = (clients.received() - received) as f64;
 
     if deliveries > 0.0 {
         sample.set(Metric::DeliveryCpu, micros(cpu) / deliveries);
         sample.set(Metric::DeliveriesPerCpuSecond, deliveries / cpu.as_secs_f64());
-        sample.set(Metric::CpuShare, 100.0 * cpu.as_secs_f64() / started.elapsed().as_secs_f64());
+        sample.set(Metric::CpuShare, share(cpu));
+        sample.set(Metric::GeneratorShare, share(this_thread_cpu()?.saturating_sub(generator)));
         let mut latencies = clients.take_latencies_us();
         latencies.sort_unstable();
         let at_most =
@@ -88,39 +92,47 @@ fn load(
 /// Sends a command and returns when its events have arrived at all their streams.
 fn obey(running: &mut Running, clients: &mut Clients, case: &Case, command: &str) -> Result<Done> {
     let before = clients.received();
-    let mut answer: Option<Done> = None;
-    let deadline = Instant::now() + LOAD_TIMEOUT;
+    let mut received = 0;
+    let mut answer = None;
+    let started = Instant::now();
+    let mut progress = started;
     running.tell(command)?;
     loop {
         clients.receive()?;
-        if answer.is_none() {
+        let now = Instant::now();
+        if clients.received() - before > received {
+            received = clients.received() - before;
+            progress = now;
+        }
+        let Some(Done { events, .. }) = &answer else {
             answer = running.answer()?;
+            ensure!(now < started + LOAD_TIMEOUT, "no DONE for {command:?} within {LOAD_TIMEOUT:?}");
+            continue;
+        };
+        let expected = events * case.fan_out();
+        ensure!(received <= expected, "{received} deliveries instead of {expected} for {command:?}");
+        ensure!(now < progress + STALL_TIMEOUT, "{}", missing(clients, expected - received, expected));
+        if received == expected {
+            return answer.context("the answer is there");
         }
-        let received = clients.received() - before;
-        if let Some(done) = answer.take_if(|done| received >= done.events * case.fan_out()) {
-            let expected = done.events * case.fan_out();
-            ensure!(received == expected, "{received} deliveries instead of {expected}: {command:?}");
-            return Ok(done);
-        }
-        ensure!(Instant::now() < deadline, "{}", missing(clients, answer.as_ref(), received, case, command));
     }
 }
 
 const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Far over the longest load (5 s), for subjects that cannot keep up.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// So long without a delivery, and what is missing is lost.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
-fn missing(clients: &Clients, answer: Option<&Done>, received: u64, case: &Case, command: &str) -> String {
-    let Some(done) = answer else { return format!("no DONE for {command:?} within {LOAD_TIMEOUT:?}") };
-    let expected = done.events * case.fan_out();
-    let shortest = clients.shortest().map_or(String::new(), |(client, events)| {
-        format!("; of {} clients, client {client} has the fewest: {events} since the start", clients.len())
+fn missing(clients: &Clients, missing: u64, expected: u64) -> String {
+    let shortest = clients.shortest().map_or_else(String::new, |(client, events)| {
+        format!(
+            "; of {} clients, client {client} has the fewest: {events} since it was opened",
+            clients.len()
+        )
     });
-    format!(
-        "{} of {expected} deliveries did not arrive within {LOAD_TIMEOUT:?}{shortest}",
-        expected - received
-    )
+    format!("{missing} of {expected} deliveries are missing, and none came for {STALL_TIMEOUT:?}{shortest}")
 }
 
 /// Waits until the server rests: what it does after opening streams belongs to opening them.
@@ -135,6 +147,10 @@ fn settle(running: &Running) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn this_thread_cpu() -> Result<Duration> {
+    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now().context("cannot read the CPU time of this thread")?.into())
 }
 
 fn micros(time: Duration) -> f64 {

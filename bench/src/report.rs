@@ -94,11 +94,17 @@ fn print_notes(row: &Row) {
             println!("{label}: {name} {}", shown(metric, values));
         }
     }
-    if let Some(values) = row.values.get(&Metric::DeliveryCpu).filter(|values| values.len() > 1) {
+    if let Some(values) = row.values.get(&Metric::DeliveryCpu) {
         let (low, high) =
             values.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
-        if high > low * NOISY {
+        if high > low * FAR_APART {
             println!("{label}: noisy, {low:.2} to {high:.2} us/delivery over {} rounds", values.len());
+        }
+    }
+    if let Some(values) = row.values.get(&Metric::GeneratorShare) {
+        let lowest = values.iter().copied().fold(100.0, f64::min);
+        if lowest < DISTURBED {
+            println!("{label}: disturbed, other programs left the generator only {lowest:.0} % of its core");
         }
     }
     if let Some(failure) = &row.failure {
@@ -106,8 +112,9 @@ fn print_notes(row: &Row) {
     }
 }
 
-/// Rounds further apart than this are worth a note.
-const NOISY: f64 = 1.15;
+/// Rounds further apart than this factor, and shares of the core below this percentage, are worth a note.
+const FAR_APART: f64 = 1.15;
+const DISTURBED: f64 = 95.0;
 
 /// The first row is the heading; columns are as wide as their widest cell, numbers to the right.
 fn print_table(table: &[Vec<String>]) {
