@@ -31,6 +31,13 @@ pub(crate) fn print(figures: &Figures, verdicts: &[Verdict]) {
     for row in figures.rows() {
         print_notes(row);
     }
+    let shares = figures.rows().iter().filter_map(|row| row.values.get(&Metric::GeneratorShare)).flatten();
+    let lowest = shares.copied().fold(100.0, f64::min);
+    if lowest < DISTURBED {
+        println!(
+            "disturbed: other programs left the generator only {lowest:.0} % of its core; compare no latencies"
+        );
+    }
 
     if verdicts.is_empty() {
         return;
@@ -101,12 +108,6 @@ fn print_notes(row: &Row) {
             println!("{label}: noisy, {low:.2} to {high:.2} us/delivery over {} rounds", values.len());
         }
     }
-    if let Some(values) = row.values.get(&Metric::GeneratorShare) {
-        let lowest = values.iter().copied().fold(100.0, f64::min);
-        if lowest < DISTURBED {
-            println!("{label}: disturbed, other programs left the generator only {lowest:.0} % of its core");
-        }
-    }
     if let Some(failure) = &row.failure {
         println!("{label}: FAILED: {failure}");
     }
@@ -116,17 +117,18 @@ fn print_notes(row: &Row) {
 const FAR_APART: f64 = 1.15;
 const DISTURBED: f64 = 95.0;
 
-/// The first row is the heading; columns are as wide as their widest cell, numbers to the right.
+/// The first row is the heading; columns are as wide as their widest cell, those of numbers to the right.
 fn print_table(table: &[Vec<String>]) {
+    let is_number = |cell: &String| cell == "-" || cell.parse::<f64>().is_ok();
+    let columns = 0..table[0].len();
+    let numeric: Vec<bool> =
+        columns.clone().map(|i| table[1..].iter().all(|row| is_number(&row[i]))).collect();
     let widths: Vec<usize> =
-        (0..table[0].len()).map(|i| table.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
+        columns.clone().map(|i| table.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
     for row in table {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
-            if cell.starts_with(|c: char| c.is_ascii_digit()) || cell == "-" {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            }
+        let cells = columns.clone().map(|i| match (numeric[i], widths[i]) {
+            (true, width) => format!("{:>width$}", row[i]),
+            (false, width) => format!("{:<width$}", row[i]),
         });
         println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }

@@ -21,10 +21,10 @@ fn run(name: &str, arguments: &[&str]) -> (Output, Vec<serde_json::Value>) {
 #[test]
 fn every_case_gives_figures_of_built_in_and_external_subjects() {
     let again = format!("again=exec {PROGRAM} serve limit-nodelay");
-    let (output, results) = run("all", &["all", "--only", "limit,again", "--subject", &again]);
+    let (output, results) = run("all", &["all", "--only", "limit,evstream,again", "--subject", &again]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for subject in ["limit", "again"] {
+    for subject in ["limit", "evstream", "again"] {
         let value = |case: &str, metric: &str| {
             let wanted = |r: &&serde_json::Value| {
                 r["case"] == case && r["subject"] == subject && r["metric"] == metric

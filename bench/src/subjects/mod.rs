@@ -1,6 +1,7 @@
 //! The subjects that come with the bench. Each is this program again, as a child process.
 
 mod commands;
+mod evstream;
 mod limit;
 
 use std::env;
@@ -10,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use crate::subject::Subject;
 
 /// Measured unless others are asked for.
-pub(crate) const DEFAULT: [&str; 1] = ["limit"];
+pub(crate) const DEFAULT: [&str; 2] = ["limit", "evstream"];
 
 /// All subjects in this program.
-pub(crate) const NAMES: [&str; 2] = ["limit", "limit-nodelay"];
+pub(crate) const NAMES: [&str; 3] = ["limit", "limit-nodelay", "evstream"];
 
 /// How to start the subjects in this program.
 pub(crate) fn built_in() -> Result<Vec<Subject>> {
@@ -29,6 +30,7 @@ pub(crate) fn built_in() -> Result<Vec<Subject>> {
 /// Is the named subject until it is told to quit.
 pub(crate) fn serve(name: &str) -> Result<()> {
     match name {
+        "evstream" => evstream::serve(),
         "limit" => limit::serve(false),
         "limit-nodelay" => limit::serve(true),
         _ => bail!("there is no subject {name:?}; there are: {}", NAMES.join(", ")),
