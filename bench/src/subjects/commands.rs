@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::payload::{Stamp, now_ns, write_data};
 
@@ -22,7 +22,7 @@ pub(super) trait Publish {
 
 /// Says where the streams are and obeys until `quit` or the end of input. In `path`, `{channel}` stands for the channel.
 pub(super) fn obey(publisher: impl Publish, address: SocketAddr, path: &str) -> Result<()> {
-    let mut commands = Commands { publisher, published: HashMap::new(), data: String::new() };
+    let mut commands = Commands::new(publisher);
     say(&format!("READY {address} {path}"))?;
     for line in stdin().lines() {
         let line = line.context("cannot read commands")?;
@@ -38,39 +38,53 @@ pub(super) fn obey(publisher: impl Publish, address: SocketAddr, path: &str) -> 
 
 struct Commands<P> {
     publisher: P,
-    /// Events published so far, by channel.
-    published: HashMap<String, u64>,
+    channels: Vec<Channel>,
+    /// The place of each channel in `channels`.
+    by_name: HashMap<String, usize>,
     data: String,
 }
 
+struct Channel {
+    name: String,
+    /// Events published so far.
+    published: u64,
+}
+
 impl<P: Publish> Commands<P> {
+    fn new(publisher: P) -> Self {
+        Self { publisher, channels: Vec::new(), by_name: HashMap::new(), data: String::new() }
+    }
+
     fn obey(&mut self, words: &[&str]) -> Result<String> {
         match *words {
             ["publish", channel, count, bytes] => {
-                let (count, bytes) = (count.parse()?, bytes.parse()?);
+                let (channel, count, bytes) = (self.channel(channel), count.parse()?, bytes.parse()?);
                 for _ in 0..count {
                     self.publish(channel, bytes)?;
                 }
                 Ok(format!("events={count}"))
             }
             ["pace", channel, rate, seconds, bytes] => {
-                let bytes = bytes.parse()?;
+                let (channel, bytes) = (self.channel(channel), bytes.parse()?);
                 let events =
                     paced(rate.parse()?, seconds.parse()?, || self.publish(channel, bytes).map(drop))?;
                 Ok(format!("events={events}"))
             }
             ["random", channels, rate, seconds, bytes] => {
                 let bytes = bytes.parse()?;
-                let names: Vec<String> = (0..channels.parse()?).map(|index| format!("ch-{index}")).collect();
+                let channels: Vec<usize> =
+                    (0..channels.parse()?).map(|index| self.channel(&format!("ch-{index}"))).collect();
+                ensure!(!channels.is_empty(), "there must be a channel");
                 let mut random = 0x9e37_79b9_7f4a_7c15_u64;
                 let events = paced(rate.parse()?, seconds.parse()?, || {
                     random = next_random(random);
-                    self.publish(&names[(random >> 32) as usize % names.len()], bytes).map(drop)
+                    self.publish(channels[(random >> 32) as usize % channels.len()], bytes).map(drop)
                 })?;
                 Ok(format!("events={events}"))
             }
             ["time-publish", channel, count, bytes] => {
-                let (count, bytes) = (count.parse::<usize>()?, bytes.parse()?);
+                let (channel, count, bytes) =
+                    (self.channel(channel), count.parse::<usize>()?, bytes.parse()?);
                 let mut times =
                     (0..count).map(|_| self.publish(channel, bytes)).collect::<Result<Vec<_>>>()?;
                 times.sort_unstable();
@@ -81,16 +95,21 @@ impl<P: Publish> Commands<P> {
         }
     }
 
+    /// Names are looked up once for each command, so that the figures show only what the subject looks up itself.
+    fn channel(&mut self, name: &str) -> usize {
+        *self.by_name.entry(name.to_owned()).or_insert_with(|| {
+            self.channels.push(Channel { name: name.to_owned(), published: 0 });
+            self.channels.len() - 1
+        })
+    }
+
     /// Publishes the next event of the channel and returns how long the call took.
-    fn publish(&mut self, channel: &str, bytes: usize) -> Result<Duration> {
-        let seq = match self.published.get_mut(channel) {
-            Some(published) => published,
-            None => self.published.entry(channel.to_owned()).or_default(),
-        };
-        write_data(&mut self.data, Stamp { seq: *seq, sent_ns: now_ns() }, bytes);
-        *seq += 1;
+    fn publish(&mut self, channel: usize, bytes: usize) -> Result<Duration> {
+        let channel = &mut self.channels[channel];
+        write_data(&mut self.data, Stamp { seq: channel.published, sent_ns: now_ns() }, bytes);
+        channel.published += 1;
         let start = Instant::now();
-        self.publisher.publish(channel, &self.data)?;
+        self.publisher.publish(&channel.name, &self.data)?;
         Ok(start.elapsed())
     }
 }
@@ -142,8 +161,7 @@ mod tests {
     #[test]
     fn each_channel_counts_for_itself() {
         let mut recorder = Recorder::default();
-        let mut commands =
-            Commands { publisher: &mut recorder, published: HashMap::new(), data: String::new() };
+        let mut commands = Commands::new(&mut recorder);
         assert_eq!(commands.obey(&["publish", "a", "2", "100"]).unwrap(), "events=2");
         assert_eq!(commands.obey(&["pace", "b", "1000", "0.003", "50"]).unwrap(), "events=3");
         assert!(
