@@ -20,7 +20,7 @@ use crate::{
     pull::Pull,
     runtime::Runtime,
     server::{Server, ServerBuilder},
-    stream::{Access, Hub, Observer, Reply, Request, Stats, Stream, open, screen},
+    stream::{Access, Hub, Now, Observer, Reply, Request, Stats, Stream, open, screen},
     subscribe::Subscription,
     wire::{Epoch, Event, Position, check_channel},
 };
@@ -119,7 +119,7 @@ impl Events {
     /// [`open`](Self::open) does this too. Call it yourself when deciding on access is costly, or must not happen for
     /// a proxy's request, which carries no cookies.
     pub fn screen(&self, request: &Request<'_>) -> Option<Reply> {
-        screen(self.hub(), request, self.inner.clock.now())
+        screen(self.hub(), request, self.now())
     }
 
     /// Answers a request that some HTTP server has received.
@@ -127,7 +127,7 @@ impl Events {
     /// Send the reply's status, headers and body. When it has a stream, keep the response open and give the stream to
     /// one driver: [`adopt`](Self::adopt) or [`pull`](Self::pull).
     pub fn open(&self, request: &Request<'_>, access: Access) -> Reply {
-        open(self.hub(), request, access, self.inner.clock.now())
+        open(self.hub(), request, access, self.now())
     }
 
     /// Hands the client's socket to the engine, which writes the stream to it from now on.
@@ -198,6 +198,10 @@ impl Events {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.inner.clock.now()
     }
 
     pub(crate) fn now_ms(&self) -> u64 {

@@ -12,6 +12,7 @@ use super::{
     handoff::{First, Handoff, serve, whole},
     listener::Connection,
     mount::{Mount, Rule},
+    publish::Inlet,
 };
 use crate::{
     engine::{Framing, Origin},
@@ -28,20 +29,26 @@ pub(super) struct Connections {
 struct Shared {
     events: Events,
     mounts: Vec<Mount>,
+    inlet: Option<Inlet>,
     origin: Arc<Origin>,
     http: http1::Builder,
     max_url_bytes: usize,
 }
 
 impl Connections {
-    pub(super) fn new(events: &Events, mounts: Vec<Mount>, origin: Arc<Origin>) -> Self {
+    pub(super) fn new(
+        events: &Events,
+        mounts: Vec<Mount>,
+        inlet: Option<Inlet>,
+        origin: Arc<Origin>,
+    ) -> Self {
         let config = events.hub().config();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
             .max_buf_size(config.max_header_bytes as usize);
         let max_url_bytes = config.max_url_bytes as usize;
-        let shared = Shared { events: events.clone(), mounts, origin, http, max_url_bytes };
+        let shared = Shared { events: events.clone(), mounts, inlet, origin, http, max_url_bytes };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
     }
 
@@ -71,8 +78,8 @@ async fn run<C: Connection>(
 ) {
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (parts, _) = request.into_parts();
-        let answer = shared.answer(parts, peer, &handoff);
+        let (parts, body) = request.into_parts();
+        let answer = shared.answer(parts, body, peer, &handoff);
         Box::pin(async { Ok::<_, Infallible>(answer.await) })
     });
     let Some((connection, stream, framing)) =
@@ -93,6 +100,7 @@ impl Shared {
     async fn answer(
         self: &Arc<Self>,
         parts: Parts,
+        body: Incoming,
         peer: Option<IpAddr>,
         handoff: &Handoff,
     ) -> Response<First> {
@@ -100,6 +108,10 @@ impl Shared {
         if target > self.max_url_bytes {
             let text = format!("the URL has {target} bytes; at most {} are allowed\n", self.max_url_bytes);
             return plain(414, text);
+        }
+        if let Some(inlet) = self.inlet.as_ref().filter(|_| Inlet::matches(parts.uri.path())) {
+            let reply = inlet.answer(&self.events, &parts, body, self.events.now()).await;
+            return respond(reply, parts.version, handoff);
         }
         let Some(mount) = self.mounts.iter().find(|mount| mount.matches(parts.uri.path())) else {
             return plain(404, "there is no stream here\n");

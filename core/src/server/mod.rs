@@ -7,6 +7,7 @@ mod connection;
 mod handoff;
 mod listener;
 mod mount;
+mod publish;
 
 use std::{
     fmt,
@@ -22,8 +23,14 @@ pub use mount::Mount;
 use self::{
     connection::Connections,
     listener::{Listener, accept},
+    publish::Inlet,
 };
-use crate::{engine::Origin, error::Result, events::Events};
+use crate::{
+    engine::Origin,
+    error::{Error, ErrorKind, Result},
+    events::Events,
+    grip::Auth,
+};
 
 /// Builds a [`Server`]: mounts first, then [`bind`](Self::bind).
 ///
@@ -38,6 +45,7 @@ use crate::{engine::Origin, error::Result, events::Events};
 pub struct ServerBuilder {
     events: Events,
     mounts: Vec<Mount>,
+    publish_auth: Option<Auth>,
 }
 
 /// A listening server. It goes on until it, or its [`Events`], is closed; dropping it closes it at once.
@@ -62,7 +70,7 @@ pub enum Address {
 
 impl ServerBuilder {
     pub(crate) fn new(events: Events) -> Self {
-        Self { events, mounts: Vec::new() }
+        Self { events, mounts: Vec::new(), publish_auth: None }
     }
 
     /// Adds a path with streams. Requests for other paths are answered with 404.
@@ -71,23 +79,40 @@ impl ServerBuilder {
         self
     }
 
+    /// Also takes events at `POST /publish/`, as GRIP proxies do, from publishers that are authorized as `auth` says.
+    ///
+    /// Channels are named there with the setting `grip_prefix` before them; the content of an item is a server-sent
+    /// event, which gets an id of this process. Without authorization ([`Auth::none`]) the server can only be bound
+    /// to a loopback address or a Unix socket.
+    pub fn accept_publish(mut self, auth: Auth) -> Self {
+        self.publish_auth = Some(auth);
+        self
+    }
+
     /// Listens on `host:port`, where port 0 takes a free one, or on `unix:PATH`.
     ///
-    /// Fails with `invalid-config` when a mount's path is not a path, `invalid-argument` when the address is none,
+    /// Fails with `invalid-config` when a mount's path is not a path or anybody could publish, `invalid-argument` when the address is none,
     /// `io` when it cannot be bound, and `closed`.
     pub fn bind(self, address: &str) -> Result<Arc<Server>> {
         for mount in &self.mounts {
             mount.check()?;
         }
-        let engine_is_up = self.events.engine().map(|_| ());
-        engine_is_up?;
+        let inlet = self
+            .publish_auth
+            .map(|auth| Inlet::new(auth, &self.events.hub().config().grip_prefix))
+            .transpose()?;
+        self.events.engine()?;
         let runtime = self.events.runtime().handle()?;
         let _context = runtime.enter();
         let (listener, address) = Listener::bind(address)?;
+        if inlet.as_ref().is_some_and(Inlet::is_open) && !address.is_local() {
+            let text = format!("publishing at {address} needs authorization: it is not a loopback address");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (finish, done) = std::sync::mpsc::channel();
         let origin = Arc::new(Origin::default());
-        let connections = Connections::new(&self.events, self.mounts, origin.clone());
+        let connections = Connections::new(&self.events, self.mounts, inlet, origin.clone());
         runtime.spawn(async move {
             accept(listener, connections, stopped).await;
             drop(finish);
@@ -129,6 +154,16 @@ impl Drop for Server {
         self.stop_accepting();
         if let Ok(engine) = self.events.engine() {
             engine.close_streams(Some(&self.origin), Duration::ZERO);
+        }
+    }
+}
+
+impl Address {
+    /// Whether only processes of this machine can reach it.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
         }
     }
 }

@@ -20,13 +20,13 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Vec::new(), stream: None }
     }
 
-    pub(super) fn text(status: u16, text: &str) -> Self {
+    pub(crate) fn text(status: u16, text: &str) -> Self {
         Self { body: format!("{text}\n").into_bytes(), ..Self::empty(status) }
             .header("Content-Type", "text/plain; charset=utf-8")
             .header("Cache-Control", "no-store")
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
