@@ -45,6 +45,10 @@ impl Inlet {
         if parts.method != http::Method::POST {
             return Reply::text(405, "events are published with POST").header("Allow", "POST");
         }
+        if self.is_open() && parts.headers.contains_key(http::header::ORIGIN) {
+            // On a loopback address only, but a page in a browser on this machine reaches that too.
+            return Reply::text(403, "a web page may not publish without authorization");
+        }
         let authorization =
             parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Err(refusal) = self.auth.check(authorization, now.unix_s) {
