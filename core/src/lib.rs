@@ -37,3 +37,8 @@ pub use {
     server::{Address, Body, Mount, Server, ServerBuilder},
     subscribe::{Message, Messages, Received, Subscription},
 };
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "runtime"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

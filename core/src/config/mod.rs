@@ -8,7 +8,10 @@ pub use value::{OptionKind, OptionSpec, OptionValue, Secret, SlowClient};
 
 use value::{Setting, refused};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    wire::protocol::DEFAULT_GRIP_PREFIX,
+};
 
 macro_rules! options {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident $(($($limit:tt)+))? = $default:expr;)+) => {
@@ -26,7 +29,7 @@ macro_rules! options {
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($name: $default,)+ }
+                Self { $($name: options!(@value $kind $default),)+ }
             }
         }
 
@@ -35,6 +38,7 @@ macro_rules! options {
             pub const OPTIONS: &'static [OptionSpec] = &[$(OptionSpec {
                 name: stringify!($name),
                 kind: options!(@kind $kind $(($($limit)+))?),
+                default: options!(@text $kind $default),
                 doc: concat!($($doc),+),
             },)+];
 
@@ -75,6 +79,13 @@ macro_rules! options {
     (@type Secrets) => { Vec<Secret> };
     (@type Text) => { String };
     (@type Choice($type:ident)) => { $type };
+    (@value Text $default:expr) => { $default.to_owned() };
+    (@value $kind:ident $default:expr) => { $default };
+    (@text Integer $default:literal) => { stringify!($default) };
+    (@text Flag $default:literal) => { stringify!($default) };
+    (@text Choice $default:expr) => { $default.name() };
+    (@text Text $default:expr) => { $default };
+    (@text $kind:ident $default:expr) => { "" };
     (@kind Integer($min:literal..=$max:literal)) => { OptionKind::Integer { min: $min, max: $max } };
     (@kind Flag) => { OptionKind::Flag };
     (@kind List) => { OptionKind::List };
@@ -129,7 +140,7 @@ options! {
     /// The key that verifies the `Grip-Sig` of requests, for proxies whose URL has none: text, `base64:`, PEM or JWK.
     grip_verify_key: Secret = Secret::default();
     /// Put before the name of every channel on the proxies.
-    grip_prefix: Text = "events-".to_owned();
+    grip_prefix: Text = DEFAULT_GRIP_PREFIX;
     /// Answers requests that did not come through a proxy with 501.
     grip_required: Flag = false;
     /// Believes any `Grip-Sig` where no key can verify it. Only safe when clients cannot reach the application itself.

@@ -18,12 +18,12 @@ pub enum SlowClient {
 impl SlowClient {
     pub(super) const NAMES: &'static [&'static str] = &["reset", "close"];
 
+    pub(super) const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "reset" => Some(Self::Reset),
-            "close" => Some(Self::Close),
-            _ => None,
-        }
+        [Self::Reset, Self::Close].into_iter().find(|choice| choice.name() == name)
     }
 }
 
@@ -34,6 +34,8 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// What it takes.
     pub kind: OptionKind,
+    /// Its default, as people write it; empty for none.
+    pub default: &'static str,
     /// What it does.
     pub doc: &'static str,
 }

@@ -62,7 +62,8 @@ impl Engine {
         first: Vec<u8>,
         guest: Option<Guest>,
     ) -> Result<()> {
-        let socket = socket::Socket::new(socket)?;
+        let timeout = Duration::from_millis(stream.hub().config().write_timeout_ms);
+        let socket = socket::Socket::new(socket, timeout)?;
         let adopt = Command::Adopt { stream, socket, framing, first, guest };
         if self.pick().post(adopt) { Ok(()) } else { Err(closed()) }
     }

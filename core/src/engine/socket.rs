@@ -1,6 +1,12 @@
 //! A plain socket that a stream is written to.
 
-use std::{io, mem::MaybeUninit, net::Shutdown, os::fd::AsRawFd, os::fd::OwnedFd, os::fd::RawFd};
+use std::{
+    io,
+    mem::MaybeUninit,
+    net::Shutdown,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    time::Duration,
+};
 
 use socket2::SockRef;
 
@@ -18,13 +24,19 @@ pub(super) enum Peer {
 }
 
 impl Socket {
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+    /// Takes over a socket, whose client must acknowledge what it is sent within `timeout`.
+    pub(crate) fn new(fd: OwnedFd, timeout: Duration) -> io::Result<Self> {
         let socket = SockRef::from(&fd);
         socket.set_nonblocking(true)?;
         if socket.domain()? != socket2::Domain::UNIX {
             // An event is worth a packet; there is nothing to wait for.
             socket.set_tcp_nodelay(true)?;
+            // Small events fit into the send buffer for ages after the client's machine has vanished.
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            socket.set_tcp_user_timeout(Some(timeout))?;
         }
+        #[cfg(not(any(target_os = "android", target_os = "linux")))]
+        let _ = timeout;
         #[cfg(any(target_os = "macos", target_os = "ios"))]
         socket.set_nosigpipe(true)?;
         Ok(Self(fd))

@@ -1,0 +1,53 @@
+# Everything a person or a machine does with this repository. Each target sets up what it needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+FUZZ_SECONDS ?= 10
+
+.PHONY: help
+help: ## What there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: run
+run: ## Start the demo on PORT (default 8000)
+	@scripts/need cargo
+	@cargo build -q -p evstream-demo
+	@exec target/debug/evstream-demo
+
+.PHONY: test
+test: lint test-rust test-floors test-fuzz test-browser ## All tests
+	@echo "All tests have passed."
+
+.PHONY: lint
+lint: ## Formatting and lints
+	@scripts/need cargo
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: test-rust
+test-rust: ## Tests of the Rust crates
+	cargo test --workspace
+
+.PHONY: test-floors
+test-floors: ## The floors without I/O: alone, and their races by a model checker
+	cargo clippy -p evstream --no-default-features --all-targets -- -D warnings
+	RUSTFLAGS="--cfg loom" cargo test -p evstream --no-default-features --lib --target-dir target/loom loom
+
+.PHONY: test-fuzz
+test-fuzz: ## Each fuzz target for FUZZ_SECONDS
+	scripts/fuzz $(FUZZ_SECONDS)
+
+.PHONY: test-browser
+test-browser: ## The demo in Chromium
+	@scripts/need chromium node
+	cargo build -q -p evstream-demo
+	cd tests/browser && npm ci --silent --no-audit --no-fund && npm test
+
+.PHONY: bench
+bench: ## Figures, into target/bench/results.json
+	@scripts/need cargo
+	cargo run --release -p evstream-bench -- all
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf target node_modules tests/browser/node_modules
