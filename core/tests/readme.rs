@@ -42,8 +42,7 @@ fn table() -> String {
             _ => option.default.to_owned(),
         };
         let doc = option.doc.trim();
-        writeln!(table, "| `{}` | {} | {takes} | {doc} |", option.name, default)
-            .expect("a String grows");
+        writeln!(table, "| `{}` | {} | {takes} | {doc} |", option.name, default).expect("a String grows");
     }
     table
 }

@@ -1,21 +1,23 @@
 //! Events to SSE text (WHATWG HTML 9.2.5 and 9.2.6).
 
+use std::{fmt::Display, io::Write};
+
 use super::{event::Event, frame::ID_FIELD};
 
-/// The SSE text of `event` with `id`.
+/// The SSE text of `event` with `id`: `id` first, then comment, `event`, `retry` and a `data` line per line.
 ///
 /// The caller has checked the event; `id` must hold no CR, LF or NUL.
 pub fn encode_event(id: Option<&str>, event: &Event<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(event.data.len() + 96);
-    encode_into(&mut out, id, event);
+    encode_with_id(&mut out, id.as_ref(), event);
     out
 }
 
-/// Appends the SSE text of `event` to `out`: `id` first, then comment, `event`, `retry` and a `data` line per line.
-pub fn encode_into(out: &mut Vec<u8>, id: Option<&str>, event: &Event<'_>) {
+/// Appends to `out`, without an allocation for the id.
+pub(super) fn encode_with_id(out: &mut Vec<u8>, id: Option<&impl Display>, event: &Event<'_>) {
     if let Some(id) = id {
         out.extend_from_slice(ID_FIELD);
-        out.extend_from_slice(id.as_bytes());
+        write!(out, "{id}").expect("a Vec takes everything");
         out.push(b'\n');
     }
     if let Some(comment) = &event.comment {
@@ -27,7 +29,7 @@ pub fn encode_into(out: &mut Vec<u8>, id: Option<&str>, event: &Event<'_>) {
         out.push(b'\n');
     }
     if let Some(retry_ms) = event.retry_ms {
-        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
+        writeln!(out, "retry: {retry_ms}").expect("a Vec takes everything");
     }
     push_lines(out, b"data: ", &event.data);
     out.push(b'\n');

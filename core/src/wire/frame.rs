@@ -1,9 +1,9 @@
 //! An encoded event that many streams share.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{
-    encode::encode_into,
+    encode::encode_with_id,
     event::Event,
     position::{Epoch, Position},
 };
@@ -20,17 +20,38 @@ pub struct Frame {
 impl Frame {
     /// Encodes `event` with a position that is set later, by [`place`](Self::place).
     pub(crate) fn unplaced(event: &Event<'_>, epoch: Epoch) -> Self {
-        let id = Position { epoch, seq: 0 }.to_string();
-        let mut sse = Vec::with_capacity(event.data.len() + 96);
-        encode_into(&mut sse, Some(&id), event);
-        Self::from_sse(&sse)
+        Self::build(|out| encode_with_id(out, Some(&Position { epoch, seq: 0 }), event))
     }
 
     /// A frame around SSE text that is complete.
     pub(crate) fn from_sse(sse: &[u8]) -> Self {
-        let size = format!("{:x}\r\n", sse.len());
-        let bytes: Arc<[u8]> = [size.as_bytes(), sse, b"\r\n"].concat().into();
-        Self { bytes, sse_start: size.len() as u32 }
+        Self::build(|out| out.extend_from_slice(sse))
+    }
+
+    /// Writes into memory that is used again and again, so that a frame is one allocation and one copy.
+    fn build(write_sse: impl FnOnce(&mut Vec<u8>)) -> Self {
+        thread_local! {
+            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            scratch.resize(SIZE_ROOM, 0);
+            write_sse(scratch);
+            let sse_bytes = scratch.len() - SIZE_ROOM;
+            scratch.extend_from_slice(b"\r\n");
+            // The size is known only now: it goes right before the text, in the room left for it.
+            let mut start = SIZE_ROOM - 2;
+            scratch[start..SIZE_ROOM].copy_from_slice(b"\r\n");
+            let mut rest = sse_bytes;
+            while rest > 0 || start == SIZE_ROOM - 2 {
+                start -= 1;
+                scratch[start] = b"0123456789abcdef"[rest & 15];
+                rest >>= 4;
+            }
+            let frame = Self { bytes: Arc::from(&scratch[start..]), sse_start: (SIZE_ROOM - start) as u32 };
+            scratch.shrink_to(KEEP_BYTES);
+            frame
+        })
     }
 
     /// Writes the sequence number into the `id` line. Only the owner of the sole reference can.
@@ -51,20 +72,37 @@ impl Frame {
     }
 }
 
+/// Room for the size of a chunk: 16 digits and a line break.
+const SIZE_ROOM: usize = 18;
+
+/// What a thread keeps of its scratch memory after a large event.
+const KEEP_BYTES: usize = 64 * 1_024;
+
 /// The id comes first in every encoded event, so its place in the bytes is known.
 pub(crate) const ID_FIELD: &[u8] = b"id: ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::encode_event;
+
+    #[test]
+    fn sizes_are_hexadecimal_without_leading_zeros() {
+        for (len, size) in [(0, "0"), (1, "1"), (15, "f"), (16, "10"), (0x1234, "1234"), (1 << 20, "100000")]
+        {
+            let frame = Frame::from_sse(&vec![b'x'; len]);
+            assert!(frame.chunked().starts_with(format!("{size}\r\n").as_bytes()), "{len}");
+            assert!(frame.chunked().ends_with(b"\r\n"));
+            assert_eq!(frame.sse().len(), len);
+        }
+    }
 
     #[test]
     fn a_placed_frame_is_what_encoding_with_the_position_gives() {
         let event = Event::text("a\nb").name("n");
         let mut frame = Frame::unplaced(&event, Epoch(7));
         frame.place(0xabc);
-        let mut direct = Vec::new();
-        encode_into(&mut direct, Some("00000007-000000000abc"), &event);
+        let direct = encode_event(Some("00000007-000000000abc"), &event);
         assert_eq!(frame.sse(), direct);
         assert_eq!(
             frame.chunked(),

@@ -9,7 +9,7 @@ pub mod protocol;
 mod query;
 
 pub use decode::{Decoded, Decoder};
-pub use encode::{encode_event, encode_into};
+pub use encode::encode_event;
 pub use event::{Event, check_channel};
 pub use frame::Frame;
 pub use position::{Epoch, NotAPosition, Position, Resume};
