@@ -38,6 +38,9 @@ pub struct Link {
 pub struct LinkKey(hmac::Key);
 
 /// Why a link was refused. In the order of the checks.
+///
+/// Best answered with status 200, no body and no hold: the proxy then ends the stream at once, and the client comes back
+/// with its position. After an error status Pushpin tries for half a minute first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LinkRefusal {

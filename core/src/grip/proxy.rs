@@ -335,10 +335,11 @@ mod tests {
         assert!(warnings("http://h").contains("set a verify key"));
         assert!(warnings("http://h?verify-key=changeme").contains("default of Pushpin"));
         assert_eq!(warnings("http://h?verify-key=a-key-of-some-length"), "");
-        let trusting =
-            ProxySettings { control_uri: "http://h", trust_unverified: true, ..Default::default() };
-        let trusting = Proxy::new(&trusting).unwrap();
+        let trusting = Proxy::parse("http://h").unwrap().trust_unverified(true);
         assert!(trusting.trusts_unverified() && trusting.warnings()[0].contains("without a check"));
+        let with_key =
+            Proxy::parse("http://h?verify-key=a-key-of-some-length").unwrap().trust_unverified(true);
+        assert!(!with_key.trusts_unverified() && with_key.warnings().is_empty());
     }
 
     #[test]
@@ -372,7 +373,7 @@ mod tests {
         #[test]
         fn never_panics_nor_shows_a_secret(
             url in "(http://|https://|x://)?([a-z:.@%]{0,8}geheim[a-z:.@%]{0,8}@)?[a-z0-9:.\\[\\]é]{0,12}(/[a-z%é]{0,5}){0,2}\
-                    (\\?((key|iss|verify-key|verify-iss|x)=[a-z%+é:]{0,6}&?){0,4}(key|verify-key)=[a-z%é]{0,4}geheim)?(#x)?",
+                    (\\?((key|iss|verify-key|verify-iss|x)=[a-z%+é:]{0,6}&){0,4}(key|verify-key)=[a-z%é]{0,4}geheim)?(#x)?",
         ) {
             let shown = match Proxy::parse(&url) {
                 Ok(proxy) => format!("{proxy} {proxy:?}"),
