@@ -7,6 +7,8 @@ mod channel;
 mod history;
 mod store;
 mod subscription;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use channel::Watcher;
 pub use channel::{Channel, Watch};
