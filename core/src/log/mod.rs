@@ -5,6 +5,8 @@
 
 mod channel;
 mod history;
+#[cfg(all(test, loom))]
+mod loom;
 mod store;
 mod subscription;
 #[cfg(all(test, not(loom)))]
