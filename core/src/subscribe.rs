@@ -145,7 +145,7 @@ impl Subscription {
                     self.items.extend(self.scratch.drain(..));
                 }
                 Err(gap) => {
-                    self.cursor = self.events.hub().log().head();
+                    self.cursor = gap.head;
                     let name = |&index: &usize| self.channels.channels()[index].name().to_owned();
                     let channels = gap.channels.iter().map(name).collect();
                     let position = self.events.hub().log().position(self.cursor);

@@ -2,12 +2,12 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Mutex, MutexGuard, RwLock,
+    Mutex, MutexGuard, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Mutex, MutexGuard, RwLock,
+    Mutex, MutexGuard, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 

@@ -101,7 +101,8 @@ options! {
     history_events: Integer(0..=10_000_000) = 1_000;
     /// How long an event is kept, in milliseconds.
     history_age_ms: Integer(1..=86_400_000) = 300_000;
-    /// Bytes that all channels together keep; the oldest events of all channels make room first.
+    /// Bytes that all channels together keep; the oldest events of all channels make room first. The newest event
+    /// is kept whatever its size.
     history_bytes: Integer(4_096..=1_099_511_627_776) = 67_108_864;
     /// Events a channel with open streams keeps at least, which is how far a slow stream may fall behind.
     backlog_events: Integer(1..=10_000_000) = 16_384;

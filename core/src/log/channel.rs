@@ -42,7 +42,7 @@ pub(super) struct State {
     pub(super) subscribers: usize,
     /// Whether the history index has an entry for this channel.
     pub(super) indexed: bool,
-    /// When the channel was last published to, read or left.
+    /// When the channel was last published to, subscribed to, or seen in use by a sweep.
     pub(super) touched_ms: u64,
     watchers: Arc<[Arc<Watcher>]>,
 }
@@ -124,8 +124,9 @@ impl State {
     pub(super) fn evict_front(&mut self) -> usize {
         let Some(slot) = self.ring.pop_front() else { return 0 };
         self.evicted = slot.seq;
-        if self.ring.is_empty() {
-            self.ring = VecDeque::new();
+        // What a burst has needed is given back, for it is not counted in `history_bytes`.
+        if self.ring.is_empty() || self.ring.capacity() > (4 * self.ring.len()).max(SPARE_SLOTS) {
+            self.ring.shrink_to(2 * self.ring.len());
         }
         slot.bytes()
     }
@@ -155,20 +156,24 @@ impl Slot {
     }
 }
 
+/// A ring this small is left as large as it is until it is empty.
+const SPARE_SLOTS: usize = 64;
+
 /// The reference counts beside a shared frame.
 const ARC_BYTES: usize = 16;
 
 impl Watcher {
     /// Calls the watch, unless it was called and has not looked since.
     pub(super) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::SeqCst) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
             self.watch.wake(self.token);
         }
     }
 
     /// Asks to be woken again. Must come before the reader looks at the log, or it may miss an event.
     pub(crate) fn rearm(&self) {
-        self.woken.store(false, Ordering::SeqCst);
+        // A swap, for a publisher that found us woken has its event seen by the look at the log that follows.
+        self.woken.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -5,8 +5,12 @@
 
 mod channel;
 mod history;
+#[cfg(all(test, loom))]
+mod loom;
 mod store;
 mod subscription;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use channel::Watcher;
 pub use channel::{Channel, Watch};

@@ -1,6 +1,9 @@
 //! The log: channels by name, the global sequence, and the bounds on what is kept.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+};
 
 use super::{
     channel::{Channel, Slot, State},
@@ -8,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    sync::{AtomicU64, AtomicUsize, Ordering, RwLock},
+    sync::{AtomicU64, AtomicUsize, Ordering, RwLock, RwLockWriteGuard},
     wire::{Epoch, Event, Frame, Position},
 };
 
@@ -21,7 +24,9 @@ pub struct Log {
     bytes: AtomicUsize,
     /// Newest event that any forgotten channel has lost: where a channel made anew starts.
     floor: AtomicU64,
-    channels: RwLock<HashMap<Box<str>, Arc<Channel>>>,
+    channels: RwLock<Channels>,
+    /// With so many channels the next new one has the others gone through: twice as many as were left last time.
+    crowded: AtomicUsize,
     history: History,
     next_sweep_ms: AtomicU64,
     next_forget_ms: AtomicU64,
@@ -83,6 +88,7 @@ impl Log {
             bytes: AtomicUsize::new(0),
             floor: AtomicU64::new(0),
             channels: RwLock::new(HashMap::new()),
+            crowded: AtomicUsize::new(CROWDED),
             history: History::default(),
             next_sweep_ms: AtomicU64::new(SWEEP_EVERY_MS),
             next_forget_ms: AtomicU64::new(FORGET_AFTER_MS),
@@ -109,7 +115,12 @@ impl Log {
         if let Some(channel) = self.read_channels(|channels| channels.get(name).cloned()) {
             return channel;
         }
-        let mut channels = self.channels.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut channels = self.write_channels();
+        // Clients may name channels at will, so these must not pile up until the next sweep.
+        if channels.len() >= self.crowded.load(Ordering::Relaxed) {
+            self.forget(&mut channels, now_ms);
+            self.crowded.store(CROWDED.max(2 * channels.len()), Ordering::Relaxed);
+        }
         // Read under the lock: a channel forgotten just now has left its mark.
         let floor = self.floor.load(Ordering::SeqCst);
         let entry = channels.entry(name.into());
@@ -166,7 +177,7 @@ impl Log {
         if is_due(&self.next_sweep_ms, SWEEP_EVERY_MS) {
             self.expire(now_ms);
             if is_due(&self.next_forget_ms, FORGET_AFTER_MS / 4) {
-                self.forget(now_ms);
+                self.forget(&mut self.write_channels(), now_ms);
             }
         }
     }
@@ -180,7 +191,7 @@ impl Log {
     /// Drops events that are too old and forgets channels that nobody uses.
     pub fn sweep(&self, now_ms: u64) {
         self.expire(now_ms);
-        self.forget(now_ms);
+        self.forget(&mut self.write_channels(), now_ms);
     }
 
     /// Figures at this moment.
@@ -212,7 +223,9 @@ impl Log {
 
     fn evict_bytes(&self) {
         self.history.evict(|state| {
-            if self.bytes.load(Ordering::Relaxed) > self.limits.history_bytes {
+            // The newest event stays, or no reader would ever see one that is larger than the limit.
+            let is_newest = state.ring.front().is_some_and(|slot| slot.seq == self.head());
+            if self.bytes.load(Ordering::Relaxed) > self.limits.history_bytes && !is_newest {
                 self.bytes.fetch_sub(state.evict_front(), Ordering::Relaxed);
             }
         });
@@ -221,30 +234,51 @@ impl Log {
     /// Takes channels out that are empty, have no reader and no handle, and were not used for a while.
     ///
     /// What they lost is remembered in one number, so a position from before is answered with a reset rather than
-    /// with silence. The wait keeps that from hitting clients that reconnect.
-    fn forget(&self, now_ms: u64) {
-        let mut channels = self.channels.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// with silence. The wait keeps that from hitting clients that reconnect. A channel that never had an event has
+    /// lost nothing, so it is not waited for.
+    fn forget(&self, channels: &mut Channels, now_ms: u64) {
         channels.retain(|_, channel| {
-            // The map's is the only reference, and no other can be taken while the map is locked.
-            if Arc::strong_count(channel) > 1 {
-                return true;
+            // If the map's is the only reference, no other can be taken while the map is locked.
+            let in_use = Arc::strong_count(channel) > 1;
+            let mut state = channel.lock();
+            if in_use {
+                state.touched_ms = now_ms;
             }
-            let state = channel.lock();
             let idle_ms = now_ms.saturating_sub(state.touched_ms);
-            if state.subscribers > 0 || !state.ring.is_empty() || idle_ms < FORGET_AFTER_MS {
+            let waits = state.last > state.floor && idle_ms < FORGET_AFTER_MS;
+            if in_use || state.subscribers > 0 || !state.ring.is_empty() || waits {
                 return true;
             }
-            if state.evicted > state.floor {
-                self.floor.fetch_max(state.evicted, Ordering::SeqCst);
-            }
+            self.floor.fetch_max(state.evicted, Ordering::SeqCst);
             false
         });
     }
 
-    fn read_channels<T>(&self, read: impl FnOnce(&HashMap<Box<str>, Arc<Channel>>) -> T) -> T {
-        read(&self.channels.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// Sequence numbers and size of what each channel holds, for tests to compare with.
+    #[cfg(test)]
+    pub(super) fn rings(&self) -> HashMap<String, (Vec<u64>, usize)> {
+        let ring = |channel: &Channel| {
+            let ring = &channel.lock().ring;
+            (ring.iter().map(|slot| slot.seq).collect(), ring.iter().map(Slot::bytes).sum())
+        };
+        self.read_channels(|channels| {
+            channels.iter().map(|(name, channel)| (name.to_string(), ring(channel))).collect()
+        })
+    }
+
+    fn read_channels<T>(&self, read: impl FnOnce(&Channels) -> T) -> T {
+        read(&self.channels.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write_channels(&self) -> RwLockWriteGuard<'_, Channels> {
+        self.channels.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+type Channels = HashMap<Box<str>, Arc<Channel>>;
+
+/// Fewer channels than this are not worth going through before the next sweep.
+const CROWDED: usize = 1_024;
 
 /// How late an event may be dropped for its age.
 const SWEEP_EVERY_MS: u64 = 1_000;

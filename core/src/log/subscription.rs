@@ -22,19 +22,26 @@ pub struct Item {
     pub frame: Frame,
 }
 
-/// Events after the cursor are no longer held.
+/// Events after the cursor are no longer held, so the reader has to go on from `head`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Gap {
-    /// The channels of the subscription that have lost events, by index.
+    /// The channels of the subscription whose events the reader misses by that, by index: those that have lost
+    /// some, and those that still hold events between the cursor and `head`.
     pub channels: Vec<usize>,
+    /// The newest event at the time.
+    pub head: u64,
 }
 
 impl Subscription {
-    /// Subscribes to the channels of these names, in that order.
+    /// Subscribes to the channels of these names, in that order, each once.
     pub fn new<'a>(log: &Arc<Log>, names: impl IntoIterator<Item = &'a str>, now_ms: u64) -> Self {
-        let channels: Vec<_> = names.into_iter().map(|name| log.channel(name, now_ms)).collect();
-        for channel in &channels {
-            channel.subscribe(now_ms);
+        let mut channels: Vec<Arc<Channel>> = Vec::new();
+        for name in names {
+            let channel = log.channel(name, now_ms);
+            if !channels.iter().any(|other| Arc::ptr_eq(other, &channel)) {
+                channel.subscribe(now_ms);
+                channels.push(channel);
+            }
         }
         Self { log: log.clone(), channels: channels.into() }
     }
@@ -74,12 +81,10 @@ impl Subscription {
         self.channels.iter().map(|channel| channel.lock().last_upto(upto)).collect()
     }
 
-    /// The channels that have lost events after `cursor`.
+    /// What keeps a reader from going on from `cursor`, if anything does.
     pub fn gap(&self, cursor: u64) -> Option<Gap> {
-        let lost = |channel: &Arc<Channel>| channel.lock().evicted > cursor;
-        let channels: Vec<usize> =
-            self.channels.iter().enumerate().filter(|(_, channel)| lost(channel)).map(|(i, _)| i).collect();
-        (!channels.is_empty()).then_some(Gap { channels })
+        let lost = self.channels.iter().any(|channel| channel.lock().evicted > cursor);
+        lost.then(|| Gap::new(&self.log, &self.channels, |_| cursor))
     }
 }
 
@@ -109,17 +114,17 @@ fn read_from(
     let mut upto = log.head();
     let start = items.len();
     let mut sources = 0;
-    let mut gap = Vec::new();
     for (index, channel) in channels.iter().enumerate() {
         let state = channel.lock();
-        let cursor = cursor(index);
-        if state.evicted > cursor {
-            gap.push(index);
-            continue;
+        let from = cursor(index);
+        if state.evicted > from {
+            drop(state);
+            items.truncate(start);
+            return Err(Gap::new(log, channels, cursor));
         }
         let before = items.len();
         let mut bytes = 0;
-        for slot in state.ring.range(state.after(cursor)..) {
+        for slot in state.ring.range(state.after(from)..) {
             if slot.seq > upto {
                 break;
             }
@@ -133,16 +138,22 @@ fn read_from(
         }
         sources += usize::from(items.len() > before);
     }
-    if !gap.is_empty() {
-        items.truncate(start);
-        return Err(Gap { channels: gap });
-    }
     if sources > 1 {
         items[start..].sort_unstable_by_key(|item| item.seq);
         let keep = items[start..].partition_point(|item| item.seq <= upto);
         items.truncate(start + keep);
     }
     Ok(upto)
+}
+
+impl Gap {
+    fn new(log: &Log, channels: &[Arc<Channel>], cursor: impl Fn(usize) -> u64) -> Self {
+        // After the loss was seen, so that it lies before the head; and before we ask what is missed, so that an
+        // event that comes now is either after the head or counted.
+        let head = log.head();
+        let missed = |&index: &usize| channels[index].lock().last > cursor(index);
+        Self { channels: (0..channels.len()).filter(missed).collect(), head }
+    }
 }
 
 impl Drop for Subscription {

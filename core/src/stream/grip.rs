@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     error::Result,
     grip::{Hold, Last, Link, LinkKey, Prefix, Proxy, Refusal, Verdict, parse_grip_last, verify_request},
-    log::{Item, Subscription},
+    log::{Gap, Item, Subscription},
     wire::{Event, Resume, encode_event, protocol},
 };
 
@@ -113,14 +113,16 @@ pub(super) fn hold(
     let names = link.channels.iter().map(|channel| &**channel);
     let subscription = Subscription::new(hub.log(), names, now.ms);
     let names: Vec<&str> = link.channels.iter().map(|channel| &**channel).collect();
-    let located = locate(&subscription, resume, hub.log().head());
-    let (cursors, mut body) = match located {
-        Ok(cursor) => (vec![cursor; names.len()], notice::open(Some(hub.log().position(cursor)), &names)),
-        Err(_) => (Vec::new(), notice::open(None, &names)),
-    };
-    let upto = match located {
-        Ok(_) => append_missed(hub, &subscription, &cursors, &mut body),
-        Err((reason, lost)) => append_reset(hub, &subscription, &lost, reason, &mut body),
+    let mut body;
+    let upto = match locate(&subscription, resume) {
+        Ok(cursor) => {
+            body = notice::open(Some(hub.log().position(cursor)), &names);
+            append_missed(hub, &subscription, &vec![cursor; names.len()], &mut body)
+        }
+        Err((reason, gap)) => {
+            body = notice::open(None, &names);
+            append_reset(hub, &subscription, &gap, reason, &mut body)
+        }
     };
     hub.counters.count_hold();
     instruct(hub, grip, &link, &subscription, upto, body)
@@ -137,33 +139,30 @@ pub(super) fn repair(hub: &Arc<Hub>, grip: &Grip, link: &Link, request: &Request
     let names = link.channels.iter().map(|channel| &**channel);
     let subscription = Subscription::new(hub.log(), names, now.ms);
     let mut body = Vec::new();
-    let upto = match cursors(hub, grip, link, &lasts) {
-        Ok(cursors) => append_missed(hub, &subscription, &cursors, &mut body),
-        Err(unknown) => append_reset(hub, &subscription, &unknown, ResetReason::Epoch, &mut body),
+    let upto = if let Some(cursors) = cursors(hub, grip, link, &lasts) {
+        append_missed(hub, &subscription, &cursors, &mut body)
+    } else {
+        let all = Gap { channels: (0..link.channels.len()).collect(), head: hub.log().head() };
+        append_reset(hub, &subscription, &all, ResetReason::Epoch, &mut body)
     };
     hub.counters.count_repair();
     instruct(hub, grip, link, &subscription, upto, body)
 }
 
-/// Where the proxy is on each channel; or the channels on which that is no place in our log.
-fn cursors(hub: &Hub, grip: &Grip, link: &Link, lasts: &[Last]) -> Result<Vec<u64>, Vec<usize>> {
+/// Where the proxy is on each channel; `None` when one of that is no place in our log.
+fn cursors(hub: &Hub, grip: &Grip, link: &Link, lasts: &[Last]) -> Option<Vec<u64>> {
     let head = hub.log().head();
-    let mut unknown = Vec::new();
-    let cursors = link.channels.iter().enumerate().map(|(index, channel)| {
+    let cursor = |channel: &String| {
         let proxy_name = grip.prefix.encode(channel);
-        let last = lasts.iter().find(|last| last.channel == proxy_name);
-        match last.map(|last| Resume::parse(&last.last_id)) {
-            Some(Resume::From(position)) if position.epoch == hub.log().epoch() && position.seq <= head => {
-                position.seq
+        let last = lasts.iter().find(|last| last.channel == proxy_name)?;
+        match Resume::parse(&last.last_id) {
+            Resume::From(position) if position.epoch == hub.log().epoch() && position.seq <= head => {
+                Some(position.seq)
             }
-            _ => {
-                unknown.push(index);
-                head
-            }
+            _ => None,
         }
-    });
-    let cursors = cursors.collect();
-    if unknown.is_empty() { Ok(cursors) } else { Err(unknown) }
+    };
+    link.channels.iter().map(cursor).collect()
 }
 
 /// Appends what lies after the cursors, or the news that some of it is gone; gives back up to where that is.
@@ -177,22 +176,22 @@ fn append_missed(hub: &Hub, subscription: &Subscription, cursors: &[u64], body: 
             hub.counters.count_delivered(items.len(), body.len());
             upto
         }
-        Err(gap) => append_reset(hub, subscription, &gap.channels, ResetReason::Expired, body),
+        Err(gap) => append_reset(hub, subscription, &gap, ResetReason::Expired, body),
     }
 }
 
+/// Appends the news of a gap; gives back where the stream goes on.
 fn append_reset(
     hub: &Hub,
     subscription: &Subscription,
-    lost: &[usize],
+    gap: &Gap,
     reason: ResetReason,
     body: &mut Vec<u8>,
 ) -> u64 {
     hub.counters.count_reset(reason);
-    let head = hub.log().head();
-    let lost: Vec<&str> = lost.iter().map(|&index| subscription.channels()[index].name()).collect();
-    body.extend(notice::reset(hub.log().position(head), &lost, reason));
-    head
+    let missed: Vec<&str> = gap.channels.iter().map(|&index| subscription.channels()[index].name()).collect();
+    body.extend(notice::reset(hub.log().position(gap.head), &missed, reason));
+    gap.head
 }
 
 /// The whole instruction, which every reply repeats: what the proxy knows of the stream is the last one it got.

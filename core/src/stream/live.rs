@@ -131,7 +131,7 @@ impl Stream {
                 Read::End(self.hub.goodbye(0))
             }
             SlowClient::Reset => {
-                self.cursor = self.hub.log().head();
+                self.cursor = gap.head;
                 self.hub.counters.count_reset(ResetReason::Overflow);
                 let channels = self.subscription.channels();
                 let lost: Vec<&str> = gap.channels.iter().map(|&index| channels[index].name()).collect();

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    log::Subscription,
+    log::{Gap, Subscription},
     wire::{Query, Resume, check_channel, protocol},
 };
 
@@ -143,37 +143,32 @@ fn start(
 ) -> Reply {
     let log = hub.log();
     let names: Vec<&str> = subscription.channels().iter().map(|channel| channel.name()).collect();
-    let head = log.head();
-    let (cursor, body) = match locate(&subscription, resume, head) {
+    let (cursor, body) = match locate(&subscription, resume) {
         Ok(cursor) => (cursor, notice::open(Some(log.position(cursor)), &names)),
-        Err((reason, lost)) => {
+        Err((reason, gap)) => {
             hub.counters.count_reset(reason);
-            let lost: Vec<&str> = lost.iter().map(|&index| names[index]).collect();
+            let missed: Vec<&str> = gap.channels.iter().map(|&index| names[index]).collect();
             let mut body = notice::open(None, &names);
-            body.extend(notice::reset(log.position(head), &lost, reason));
-            (head, body)
+            body.extend(notice::reset(log.position(gap.head), &missed, reason));
+            (gap.head, body)
         }
     };
     let stream = Stream::new(hub, subscription, cursor, user, request.peer);
     Reply { body, stream: Some(stream), ..event_stream() }
 }
 
-/// The cursor for a client's position, or why there is none and which channels that concerns.
-pub(super) fn locate(
-    subscription: &Subscription,
-    resume: Resume,
-    head: u64,
-) -> Result<u64, (ResetReason, Vec<usize>)> {
-    let all = || (0..subscription.channels().len()).collect();
+/// The cursor for a client's position, or why there is none and what the client misses by that.
+pub(super) fn locate(subscription: &Subscription, resume: Resume) -> Result<u64, (ResetReason, Gap)> {
+    let head = subscription.log().head();
     match resume {
         Resume::Fresh => Ok(head),
         Resume::From(position) if position.epoch == subscription.log().epoch() && position.seq <= head => {
             match subscription.gap(position.seq) {
                 None => Ok(position.seq),
-                Some(gap) => Err((ResetReason::Expired, gap.channels)),
+                Some(gap) => Err((ResetReason::Expired, gap)),
             }
         }
-        _ => Err((ResetReason::Epoch, all())),
+        _ => Err((ResetReason::Epoch, Gap { channels: (0..subscription.channels().len()).collect(), head })),
     }
 }
 
