@@ -5,9 +5,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Form, Json, Router,
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -72,15 +72,15 @@ async fn publish_message(State(events): State<Events>, headers: HeaderMap, body:
 }
 
 async fn read_message(headers: &HeaderMap, request: Request) -> Result<Message, String> {
-    use axum::{Form, extract::FromRequest};
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    if is_json {
-        Json::from_request(request, &()).await.map(|Json(message)| message).map_err(|e| e.body_text())
+    let message: Message = if is_json {
+        Json::from_request(request, &()).await.map(|Json(message)| message).map_err(|e| e.body_text())?
     } else {
-        Form::from_request(request, &()).await.map(|Form(message)| message).map_err(|e| e.body_text())
-    }
+        Form::from_request(request, &()).await.map(|Form(message)| message).map_err(|e| e.body_text())?
+    };
+    if message.text.is_empty() { Err("the text is empty".to_owned()) } else { Ok(message) }
 }
 
 /// Publishes the time every second.
