@@ -65,7 +65,7 @@ pub enum OptionKind {
     Text,
 }
 
-/// A value for [`Config::set`].
+/// A value for [`Config::set`](super::Config::set).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OptionValue {

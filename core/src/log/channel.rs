@@ -19,7 +19,7 @@ pub struct Channel {
 pub trait Watch: Send + Sync {
     /// Called by the publisher, outside of locks, with the token given when watching began.
     ///
-    /// It is called once, and again only after [`Watcher::rearm`]: a burst of events costs one call.
+    /// It is called once, and again only after the watcher has looked: a burst of events costs one call.
     fn wake(&self, token: usize);
 }
 
