@@ -76,11 +76,15 @@ async fn read_message(headers: &HeaderMap, request: Request) -> Result<Message, 
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    if is_json {
-        Json::from_request(request, &()).await.map(|Json(message)| message).map_err(|e| e.body_text())
+    let message: Message = if is_json {
+        Json::from_request(request, &()).await.map(|Json(message)| message).map_err(|e| e.body_text())?
     } else {
-        Form::from_request(request, &()).await.map(|Form(message)| message).map_err(|e| e.body_text())
+        Form::from_request(request, &()).await.map(|Form(message)| message).map_err(|e| e.body_text())?
+    };
+    if message.text.is_empty() {
+        return Err("the text is empty".to_owned());
     }
+    Ok(message)
 }
 
 /// Publishes the time every second.
