@@ -39,9 +39,9 @@ test-fuzz: ## Each fuzz target for FUZZ_SECONDS
 
 .PHONY: test-browser
 test-browser: ## The demo in Chromium
-	@scripts/need chromium node
+	@scripts/need cargo chromium node npm:tests/browser
 	cargo build -q -p evstream-demo
-	cd tests/browser && npm ci --silent --no-audit --no-fund && npm test
+	cd tests/browser && npm test
 
 .PHONY: bench
 bench: ## Figures, into target/bench/results.json
