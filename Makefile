@@ -39,7 +39,7 @@ test-fuzz: ## Each fuzz target for FUZZ_SECONDS
 
 .PHONY: test-browser
 test-browser: ## The demo in Chromium
-	@scripts/need chromium node npm:tests/browser
+	@scripts/need cargo chromium node npm:tests/browser
 	cargo build -q -p evstream-demo
 	cd tests/browser && npm test
 

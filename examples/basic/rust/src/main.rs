@@ -5,9 +5,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Form, Json, Router,
+    Json, Router,
     body::Body,
-    extract::{ConnectInfo, FromRequest, Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -72,6 +72,7 @@ async fn publish_message(State(events): State<Events>, headers: HeaderMap, body:
 }
 
 async fn read_message(headers: &HeaderMap, request: Request) -> Result<Message, String> {
+    use axum::{Form, extract::FromRequest};
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
@@ -80,7 +81,10 @@ async fn read_message(headers: &HeaderMap, request: Request) -> Result<Message, 
     } else {
         Form::from_request(request, &()).await.map(|Form(message)| message).map_err(|e| e.body_text())?
     };
-    if message.text.is_empty() { Err("the text is empty".to_owned()) } else { Ok(message) }
+    if message.text.is_empty() {
+        return Err("the text is empty".to_owned());
+    }
+    Ok(message)
 }
 
 /// Publishes the time every second.
