@@ -1,4 +1,5 @@
 //! Live event streams for the endpoints an application already has.
+#![cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the upper floors use it"))]
 
 #[cfg(feature = "runtime")]
 mod clock;

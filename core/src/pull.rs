@@ -112,10 +112,10 @@ impl Pull {
                 let hub = stream.hub();
                 let idle_ms = now_ms - self.last_ms;
                 if self.signal.is_closed() {
-                    let goodbye = hub.goodbye(fastrand::u64(..));
+                    let goodbye = hub.goodbye();
                     return self.end(goodbye.sse(), CloseReason::Shutdown, now_ms);
                 } else if self.expires_ms <= now_ms {
-                    let goodbye = hub.goodbye(fastrand::u64(..));
+                    let goodbye = hub.goodbye();
                     return self.end(goodbye.sse(), CloseReason::MaxAge, now_ms);
                 } else if hub.config().keep_alive_ms > 0 && idle_ms >= hub.config().keep_alive_ms {
                     hub.keep_alive(stream.cursor())

@@ -127,11 +127,13 @@ options! {
     retry_ms: Integer(0..=3_600_000) = 2_000;
     /// Streams open at once; one more is answered with 503. 0 sets no limit.
     max_streams: Integer(0..=100_000_000) = 0;
-    /// Streams open at once from one client address; one more is answered with 429. 0 sets no limit.
+    /// Streams open at once from one client address, or from one /64 network of IPv6; one more is answered with
+    /// 429. 0 sets no limit.
     max_streams_per_address: Integer(0..=100_000_000) = 0;
-    /// Origins that may read streams across sites: exact, such as `https://example.com`, or `*` for any.
+    /// Origins that may read streams across sites: exact, as browsers send them, such as `https://example.com`, or
+    /// `*` for any.
     cors_origins: List = Vec::new();
-    /// Lets pages of those origins send cookies.
+    /// Lets pages of those origins send cookies. WARNING: with `*` any site can then read what its visitors may read.
     cors_credentials: Flag = false;
     /// Request headers those pages may set besides `Last-Event-ID` and `Cache-Control`.
     cors_headers: List = Vec::new();
@@ -209,13 +211,40 @@ mod tests {
         );
         assert_eq!(
             refused("slow_client", OptionValue::Text("x".into())),
-            "slow_client takes reset or close, not Text(\"x\")"
+            "slow_client takes reset or close, not 'x'"
         );
         assert!(
             refused("historyEvents", OptionValue::Integer(0))
                 .starts_with("there is no setting 'historyEvents'")
         );
         assert!(Config::new().channel_limit(0).check().is_err());
+    }
+
+    #[test]
+    fn origins_and_headers_that_cannot_work_are_refused() {
+        let origins = |origin: &str| Config::new().cors_origins(vec![origin.to_owned()]).check();
+        for origin in
+            ["*", "null", "https://example.com", "http://localhost:8000", "http://[::1]:1", "app://x"]
+        {
+            assert!(origins(origin).is_ok(), "{origin}");
+        }
+        for origin in [
+            "",
+            "example.com",
+            "https://example.com/",
+            "https://Example.com",
+            "https://",
+            "://x",
+            "https://a\r\nb",
+        ] {
+            assert!(origins(origin).is_err(), "{origin}");
+        }
+        assert_eq!(
+            origins("https://a/").unwrap_err().to_string(),
+            "cors_origins takes '*' and origins such as 'https://example.com', not \"https://a/\""
+        );
+        assert!(Config::new().cors_headers(vec!["X-A".to_owned()]).check().is_ok());
+        assert!(Config::new().cors_headers(vec!["X-A\r\nSet-Cookie: x".to_owned()]).check().is_err());
     }
 
     #[test]

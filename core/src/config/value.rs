@@ -79,6 +79,17 @@ pub enum OptionValue {
     List(Vec<String>),
 }
 
+impl fmt::Display for OptionValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Flag(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "'{value}'"),
+            Self::List(values) => write!(f, "{values:?}"),
+        }
+    }
+}
+
 /// A text that `Debug` does not show.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Secret(String);
@@ -154,6 +165,20 @@ impl Setting for Vec<String> {
             _ => None,
         }
     }
+
+    fn check(&self, option: &OptionSpec) -> Result<()> {
+        let (is_allowed, allowed): (fn(&str) -> bool, _) = match option.name {
+            "cors_origins" => (is_origin, "'*' and origins such as 'https://example.com'"),
+            _ => (is_token, "names of headers"),
+        };
+        match self.iter().find(|text| !is_allowed(text)) {
+            Some(text) => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("{} takes {allowed}, not {text:?}", option.name),
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Setting for String {
@@ -177,8 +202,21 @@ impl Setting for Vec<Secret> {
     }
 }
 
+/// Whether a browser could send this as `Origin`; if not, it would silently match nothing.
+fn is_origin(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/?#@,\"".contains(&b);
+    let is_host = |host: &str| !host.is_empty() && host.bytes().all(is_plain);
+    matches!(text, "*" | "null")
+        || text.split_once("://").is_some_and(|(scheme, host)| is_token(scheme) && is_host(host))
+}
+
+/// Whether this is a token of RFC 9110 section 5.6.2, as header names are.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
 /// What a setting takes, and that `value` is not it.
-pub(super) fn refused(option: &OptionSpec, value: &dyn fmt::Debug) -> Error {
+pub(super) fn refused(option: &OptionSpec, value: &dyn fmt::Display) -> Error {
     let allowed = match option.kind {
         OptionKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
         OptionKind::Flag => "true or false".to_owned(),
@@ -190,5 +228,5 @@ pub(super) fn refused(option: &OptionSpec, value: &dyn fmt::Debug) -> Error {
             return Error::new(ErrorKind::InvalidConfig, text);
         }
     };
-    Error::new(ErrorKind::InvalidConfig, format!("{} takes {allowed}, not {value:?}", option.name))
+    Error::new(ErrorKind::InvalidConfig, format!("{} takes {allowed}, not {value}", option.name))
 }

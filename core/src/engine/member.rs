@@ -231,7 +231,7 @@ impl Member {
             _ => {}
         }
         if self.expires_ms <= now_ms {
-            let goodbye = self.stream.hub().goodbye(fastrand::u64(..));
+            let goodbye = self.stream.hub().goodbye();
             self.leave(&goodbye, CloseReason::MaxAge, now_ms + FAREWELL_MS);
             return self.pump(batch, now_ms);
         }

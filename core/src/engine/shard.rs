@@ -307,7 +307,7 @@ impl Shard {
                 {
                     // What was published before still goes out first.
                     if member.pump(&mut self.batch, now_ms) == Fate::Stay {
-                        let goodbye = self.hub.goodbye(fastrand::u64(..));
+                        let goodbye = self.hub.goodbye();
                         member.leave(&goodbye, CloseReason::Shutdown, deadline_ms);
                     }
                     self.visit(key, now_ms, Member::pump);

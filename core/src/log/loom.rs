@@ -43,6 +43,12 @@ fn publisher(log: &Arc<Log>, channels: &'static [&str]) -> thread::JoinHandle<()
     })
 }
 
+fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
 fn seqs(items: &[Item]) -> Vec<u64> {
     items.iter().map(|item| item.seq).collect()
 }
@@ -55,7 +61,7 @@ fn a_reader_skips_nothing_that_is_appended_meanwhile() {
         let publishers = [publisher(&log, &["a", "b"]), publisher(&log, &["a"])];
         let mut items = Vec::new();
         let cursor = reader.read(0, usize::MAX, &mut items).unwrap();
-        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+        join(publishers);
         assert_eq!(reader.read(cursor, usize::MAX, &mut items), Ok(3));
         assert_eq!(seqs(&items), [1, 2, 3]);
     });
@@ -113,7 +119,7 @@ fn a_reader_that_looks_when_woken_misses_nothing() {
             watcher.rearm();
             cursor = reader.read(cursor, usize::MAX, &mut items).unwrap();
         }
-        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+        join(publishers);
         let sleeps = !flag.0.swap(false, Ordering::AcqRel);
         assert!(!sleeps || cursor == 2, "it sleeps at {cursor}, and nobody will wake it");
     });
@@ -125,7 +131,7 @@ fn the_history_stays_in_bounds_whoever_publishes() {
         let log = new_log(Limits { history_bytes: 150, ..LIMITS });
         let publishers = [publisher(&log, &["a"]), publisher(&log, &["b"])];
         publish(&log, "a");
-        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+        join(publishers);
         let held = |log: &Log| log.rings().into_values().map(|(_, bytes)| bytes).sum::<usize>();
         assert_eq!(log.stats().history_bytes, held(&log));
         assert!(held(&log) <= 150);

@@ -12,8 +12,10 @@ mod subscription;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+#[cfg(feature = "runtime")]
 pub(crate) use channel::Watcher;
 pub use channel::{Channel, Watch};
 pub use store::{Appended, Limits, Log, LogStats};
+#[cfg(feature = "runtime")]
 pub(crate) use subscription::read;
 pub use subscription::{Gap, Item, Subscription};

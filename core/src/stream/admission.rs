@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,13 +31,12 @@ impl Admission {
         address: Option<IpAddr>,
         address_cap: u64,
     ) -> Result<(), Full> {
-        let open = self.open.fetch_add(1, Ordering::Relaxed);
-        if total_cap > 0 && open >= total_cap {
-            self.open.fetch_sub(1, Ordering::Relaxed);
+        let one_more = |open| (total_cap == 0 || open < total_cap).then_some(open + 1);
+        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             return Err(Full::Total);
         }
         // Addresses are only kept when they are limited: a map entry per client is not free.
-        let Some(address) = address.filter(|_| address_cap > 0) else { return Ok(()) };
+        let Some(address) = address.filter(|_| address_cap > 0).map(client) else { return Ok(()) };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_default();
         if *count >= address_cap {
@@ -50,7 +49,7 @@ impl Admission {
 
     pub(crate) fn leave(&self, address: Option<IpAddr>, address_cap: u64) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = address.filter(|_| address_cap > 0) else { return };
+        let Some(address) = address.filter(|_| address_cap > 0).map(client) else { return };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_address.get_mut(&address) {
             *count -= 1;
@@ -65,9 +64,27 @@ impl Admission {
     }
 }
 
+/// What counts as one client: an IPv4 address, however it is written, or the network of an IPv6 address, which is
+/// the least that a client is given and may choose its addresses from.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V4(v4) => v4.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_client_is_one_address_however_it_is_written() {
+        let one = |text: &str| client(text.parse().unwrap());
+        assert_eq!(one("::ffff:10.0.0.1"), one("10.0.0.1"));
+        assert_ne!(one("10.0.0.2"), one("10.0.0.1"));
+        assert_eq!(one("2001:db8:0:1::1"), one("2001:db8:0:1:2:3:4:5"));
+        assert_ne!(one("2001:db8:0:1::1"), one("2001:db8:0:2::1"));
+    }
 
     #[test]
     fn caps_hold_and_places_come_back() {

@@ -17,7 +17,7 @@ pub(super) fn allow_origin(reply: Reply, request: &Request<'_>, config: &Config)
     }
     let reply = reply.header("Vary", "Origin");
     match request.header("origin") {
-        Some(origin) if any || config.cors_origins.iter().any(|allowed| allowed == origin) => {
+        Some(origin) if (any && is_plain(origin)) || config.cors_origins.iter().any(|o| o == origin) => {
             let reply = reply.header("Access-Control-Allow-Origin", origin);
             if config.cors_credentials {
                 reply.header("Access-Control-Allow-Credentials", "true")
@@ -27,6 +27,11 @@ pub(super) fn allow_origin(reply: Reply, request: &Request<'_>, config: &Config)
         }
         _ => reply,
     }
+}
+
+/// Whether a text of the client's may stand in a header of ours, whatever server has read it.
+fn is_plain(origin: &str) -> bool {
+    origin.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// The answer to `OPTIONS`, which is also how a browser asks before a cross-origin request.

@@ -128,7 +128,7 @@ impl Stream {
         match self.hub.config().slow_client {
             SlowClient::Close => {
                 self.close_reason = CloseReason::Slow;
-                Read::End(self.hub.goodbye(0))
+                Read::End(self.hub.goodbye())
             }
             SlowClient::Reset => {
                 self.cursor = gap.head;

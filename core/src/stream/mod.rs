@@ -13,6 +13,8 @@ mod open;
 mod reply;
 mod request;
 mod stats;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use access::Access;
 pub use hub::Hub;

@@ -1,5 +1,7 @@
 //! The events that evstream itself sends.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
 use super::hub::Hub;
@@ -87,9 +89,13 @@ impl Hub {
         })
     }
 
-    /// What a stream says last when the server closes it: when to come back. `random` spreads the clients.
-    pub fn goodbye(&self, random: u64) -> Frame {
+    /// What a stream says last when the server closes it: when to come back, for each stream at another time.
+    pub fn goodbye(&self) -> Frame {
+        // Multiples of the golden ratio: each falls into the widest gap that those before it have left.
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let turn = self.counters.goodbyes.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN);
         let retry_ms = self.config().retry_ms;
-        Frame::from_sse(format!("retry: {}\n\n", retry_ms + random % (retry_ms + 1)).as_bytes())
+        let later_ms = (u128::from(turn) * u128::from(retry_ms + 1)) >> 64;
+        Frame::from_sse(format!("retry: {}\n\n", retry_ms + later_ms as u64).as_bytes())
     }
 }

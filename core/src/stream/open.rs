@@ -17,7 +17,10 @@ use super::{
 use crate::{
     config::Config,
     log::{Gap, Subscription},
-    wire::{Query, Resume, check_channel, protocol},
+    wire::{
+        Query, Resume, check_channel, keep_first,
+        protocol::{CHANNEL_PARAMETER, CONTENT_TYPE, LAST_EVENT_ID_HEADER},
+    },
 };
 
 /// Answers a request that needs no word from the application, before it is asked: preflight, what is malformed, what a
@@ -62,11 +65,15 @@ fn read(request: &Request<'_>) -> Result<Asked, Reply> {
         let text = "this is a stream of text/event-stream; the request's Accept excludes it";
         return Err(Reply::text(406, text));
     }
-    let query = Query::parse(request.query)
-        .map_err(|error| refuse(Condition::BadRequest, &error.to_string(), &[]))?;
-    match resume(request, &query) {
-        Resume::Error => Err(Reply::text(400, "the stream has ended with a stream-error; do not come back")),
-        resume => Ok(Asked { channels: query.channels, resume }),
+    let query = Query::parse(request.query);
+    let resume = resume(request, &query);
+    // Before anything is found wrong: whoever is told so comes back once more, and has to be stopped here.
+    if resume == Resume::Error {
+        return Err(Reply::text(400, "the stream has ended with a stream-error; do not come back"));
+    }
+    match query.problem {
+        Some(text) => Err(refuse(Condition::BadRequest, &text, &[])),
+        None => Ok(Asked { channels: query.channels, resume }),
     }
 }
 
@@ -78,11 +85,13 @@ fn answer(
     now: Now,
 ) -> Result<Reply, Reply> {
     let channels = access.channels.unwrap_or(asked.channels);
+    let (channels, problem) = check_channels(channels, hub.config().channel_limit as usize);
     if let Some((condition, text)) = access.forbidden {
         return Err(refuse(condition, &text, &channels));
     }
-    let channels = check_channels(channels, hub.config().channel_limit as usize)
-        .map_err(|(text, channels)| refuse(Condition::BadRequest, &text, &channels))?;
+    if let Some(text) = problem {
+        return Err(refuse(Condition::BadRequest, &text, &channels));
+    }
     if request.method == "HEAD" {
         return Ok(event_stream());
     }
@@ -108,29 +117,28 @@ fn finish(reply: Reply, request: &Request<'_>, config: &Config) -> Reply {
 
 /// Where the client was, from the header or, for clients that cannot set it, from the query.
 fn resume(request: &Request<'_>, query: &Query) -> Resume {
-    match request.header(protocol::LAST_EVENT_ID_HEADER) {
-        Some(header) if !header.is_empty() => Resume::parse(header),
-        _ => Resume::parse(query.last_event_id.as_deref().unwrap_or("")),
+    let headers = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(LAST_EVENT_ID_HEADER));
+    match headers.map(|(_, value)| value.trim_ascii()).find(|value| !value.is_empty()) {
+        // What is not UTF-8 is a position too, if not one of ours.
+        Some(value) => std::str::from_utf8(value).map_or(Resume::Unknown, Resume::parse),
+        None => Resume::parse(query.last_event_id.as_deref().unwrap_or("")),
     }
 }
 
-/// The channels, each once; or what is wrong with them.
-fn check_channels(mut channels: Vec<String>, limit: usize) -> Result<Vec<String>, (String, Vec<String>)> {
-    let mut seen = std::collections::HashSet::new();
-    channels.retain(|channel| seen.insert(channel.clone()));
-    let text = if channels.is_empty() {
-        format!("no channel was given; name one with ?{}=NAME", protocol::CHANNEL_PARAMETER)
+/// The channels, each once; and what is wrong with them, if anything is.
+fn check_channels(mut channels: Vec<String>, limit: usize) -> (Vec<String>, Option<String>) {
+    keep_first(&mut channels);
+    let problem = if channels.is_empty() {
+        Some(format!("no channel was given; name one with ?{CHANNEL_PARAMETER}=NAME"))
     } else if channels.len() > limit {
-        let text = format!("{} channels were given; a stream may have {limit}", channels.len());
-        channels.truncate(limit); // what is told back stays small, whatever was asked
-        text
-    } else if let Some(error) = channels.iter().find_map(|channel| check_channel(channel).err()) {
-        channels.retain(|channel| check_channel(channel).is_ok());
-        error.to_string()
+        Some(format!("{} channels were given; a stream may have {limit}", channels.len()))
     } else {
-        return Ok(channels);
+        channels.iter().find_map(|channel| check_channel(channel).err()).map(|error| error.to_string())
     };
-    Err((text, channels))
+    // What is told back stays small and clean, whatever was asked.
+    channels.retain(|channel| check_channel(channel).is_ok());
+    channels.truncate(limit);
+    (channels, problem)
 }
 
 /// The reply for a stream, at the client's position where the log still connects to it.
@@ -175,7 +183,7 @@ pub(super) fn locate(subscription: &Subscription, resume: Resume) -> Result<u64,
 /// The head of every answer that is a stream, however short.
 pub(super) fn event_stream() -> Reply {
     Reply::empty(200)
-        .header("Content-Type", protocol::CONTENT_TYPE)
+        .header("Content-Type", CONTENT_TYPE)
         .header("Cache-Control", "no-cache, no-transform")
         .header("X-Accel-Buffering", "no")
 }

@@ -81,6 +81,7 @@ pub(crate) struct Counters {
     repairs: AtomicU64,
     grip_refused: AtomicU64,
     publish_failures: AtomicU64,
+    pub(crate) goodbyes: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
     resets: [AtomicU64; ResetReason::ALL.len()],
 }

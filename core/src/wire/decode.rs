@@ -19,7 +19,9 @@ pub struct Decoder {
     started: bool,
     name: String,
     data: String,
+    /// The id that the next blank line makes the last one seen.
     id: String,
+    last_event_id: String,
     retry_ms: Option<u64>,
 }
 
@@ -45,7 +47,7 @@ impl Decoder {
 
     /// The last id seen: what a client sends as `Last-Event-ID` when it reconnects.
     pub fn last_event_id(&self) -> &str {
-        &self.id
+        &self.last_event_id
     }
 
     /// The last `retry` seen, in milliseconds.
@@ -81,6 +83,7 @@ impl Decoder {
     }
 
     fn dispatch(&mut self) -> Option<Decoded> {
+        self.id.clone_into(&mut self.last_event_id);
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
         data.pop()?;
@@ -119,6 +122,13 @@ mod tests {
         let mut decoder = Decoder::new();
         assert_eq!(decoder.feed(b"id: 9\n\n"), []);
         assert_eq!(decoder.last_event_id(), "9");
+    }
+
+    #[test]
+    fn an_id_counts_when_its_event_is_whole() {
+        let mut decoder = Decoder::new();
+        decoder.feed(b"id: 1\ndata: x\n\nid: 2\ndata: cut off\n");
+        assert_eq!(decoder.last_event_id(), "1");
     }
 
     #[test]

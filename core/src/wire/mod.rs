@@ -13,4 +13,5 @@ pub use encode::encode_event;
 pub use event::{Event, check_channel};
 pub use frame::Frame;
 pub use position::{Epoch, NotAPosition, Position, Resume};
+pub(crate) use query::keep_first;
 pub use query::{Query, percent_decode};

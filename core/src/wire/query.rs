@@ -1,9 +1,8 @@
 //! What a query string asks for: channels and a position.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::protocol::{CHANNEL_PARAMETER, LAST_EVENT_ID_PARAMETERS};
-use crate::error::{Error, ErrorKind, Result};
 
 /// The parameters of a query string that matter to a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -12,14 +11,16 @@ pub struct Query {
     pub channels: Vec<String>,
     /// The last value that is not empty of the parameters that stand in for `Last-Event-ID`.
     pub last_event_id: Option<String>,
+    /// What is wrong with the first of these parameters that is not percent-encoded UTF-8. The others are read
+    /// nevertheless: a client that was told not to come back must be known also by a bad request.
+    pub problem: Option<String>,
 }
 
 impl Query {
     /// Reads a query string without its `?`, as forms write it: `+` is a blank, `%` starts two hexadecimal digits.
     ///
-    /// Parameters that are not ours are ignored, whatever they hold. Fails with `invalid-argument` when one of ours
-    /// is not percent-encoded UTF-8.
-    pub fn parse(query: &str) -> Result<Self> {
+    /// Parameters that are not ours are ignored, whatever they hold.
+    pub fn parse(query: &str) -> Self {
         let mut parsed = Self::default();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -28,19 +29,25 @@ impl Query {
             if !is_channel && !LAST_EVENT_ID_PARAMETERS.contains(&&*name) {
                 continue;
             }
-            let value = percent_decode(value).map_err(|reason| {
-                Error::new(ErrorKind::InvalidArgument, format!("the query parameter '{name}' {reason}"))
-            })?;
-            if !is_channel {
-                if !value.is_empty() {
-                    parsed.last_event_id = Some(value.into_owned());
+            match percent_decode(value) {
+                Ok(value) if is_channel => parsed.channels.push(value.into_owned()),
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => parsed.last_event_id = Some(value.into_owned()),
+                Err(reason) => {
+                    parsed.problem.get_or_insert_with(|| format!("the query parameter '{name}' {reason}"));
                 }
-            } else if !parsed.channels.iter().any(|channel| *channel == value) {
-                parsed.channels.push(value.into_owned());
             }
         }
-        Ok(parsed)
+        keep_first(&mut parsed.channels);
+        parsed
     }
+}
+
+/// Leaves each name only where it comes first.
+pub(crate) fn keep_first(names: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    let mut is_first = names.iter().map(|name| seen.insert(name)).collect::<Vec<_>>().into_iter();
+    names.retain(|_| is_first.next() == Some(true));
 }
 
 /// Decodes `%XX` and `+`. The error is the end of a sentence that says what was wrong.
@@ -73,7 +80,7 @@ mod tests {
     use super::*;
 
     fn channels(query: &str) -> Vec<String> {
-        Query::parse(query).unwrap().channels
+        Query::parse(query).channels
     }
 
     #[test]
@@ -101,15 +108,16 @@ mod tests {
                 "the query parameter 'lastEventId' has a '%' that is not followed by two hexadecimal digits",
             ),
         ] {
-            assert_eq!(Query::parse(query).unwrap_err().to_string(), text);
+            assert_eq!(Query::parse(query).problem.as_deref(), Some(text));
         }
     }
 
     #[test]
     fn last_non_empty_position_wins() {
-        let last = |query| Query::parse(query).unwrap().last_event_id;
+        let last = |query| Query::parse(query).last_event_id;
         assert_eq!(last("lastEventId=1&last_event_id=2&last-event-id="), Some("2".into()));
         assert_eq!(last("lastEventId="), None);
+        assert_eq!(last("lastEventId=error&channel=%ff"), Some("error".into()));
     }
 
     proptest! {
@@ -120,7 +128,7 @@ mod tests {
                 .map(|name| name.bytes().fold("channel=".to_owned(), |text, b| text + &format!("%{b:02X}")))
                 .collect();
             let mut unique = names.clone();
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             unique.retain(|name| seen.insert(name.clone()));
             prop_assert_eq!(channels(&encoded.join("&")), unique);
         }

@@ -1,0 +1,155 @@
+//! Requests and streams in the hands of a client who is up to no good, or just slow.
+
+use std::sync::Arc;
+
+use super::{Access, CloseReason, Hub, Read, Reply, Request, ResetReason, Stream, open};
+use crate::{
+    Config, Event, SlowClient,
+    wire::{Decoded, Decoder, Epoch},
+};
+
+const GET: Request<'_> = Request { method: "GET", path: "/", query: "", headers: &[], peer: None };
+
+fn new_hub(config: Config) -> Arc<Hub> {
+    Hub::new(config, Epoch(0x5f3a_9c01)).unwrap()
+}
+
+fn publish(hub: &Hub, channel: &str, data: &str) {
+    hub.log().publish(&hub.log().channel(channel, 0), &Event::text(data), 0);
+}
+
+fn get(hub: &Arc<Hub>, query: &str, last_event_id: &[u8]) -> Reply {
+    let headers = [("Last-Event-ID", last_event_id)];
+    open(hub, &Request { query, headers: &headers, ..GET }, Access::allow(), 0)
+}
+
+fn events(sse: &[u8]) -> Vec<Decoded> {
+    Decoder::new().feed(sse)
+}
+
+fn stream(hub: &Arc<Hub>, query: &str) -> Stream {
+    get(hub, query, b"").stream.expect("the request is good")
+}
+
+#[test]
+fn a_client_that_was_told_to_stop_is_stopped_whatever_else_is_wrong() {
+    let hub = new_hub(Config::new());
+    for query in ["", "channel=%ff", "channel=", "channel=a"] {
+        assert_eq!(get(&hub, query, b"error").status, 400, "{query}");
+        assert_eq!(get(&hub, &format!("lastEventId=error&{query}"), b"").status, 400, "{query}");
+        let request = Request { query, headers: &[("last-event-id", b"error")], ..GET };
+        assert_eq!(open(&hub, &request, Access::forbid("no"), 0).status, 400, "{query}");
+    }
+}
+
+#[test]
+fn a_position_that_is_not_even_text_is_a_gap() {
+    let hub = new_hub(Config::new());
+    let reply = get(&hub, "channel=a", b"\xff");
+    let names: Vec<_> = events(&reply.body).into_iter().filter_map(|event| event.name).collect();
+    assert_eq!(names, ["stream-open", "stream-reset"]);
+    assert_eq!(
+        hub.stats().resets,
+        [(ResetReason::Expired, 0), (ResetReason::Overflow, 0), (ResetReason::Epoch, 1)]
+    );
+}
+
+#[test]
+fn head_opens_nothing_but_is_told_when_all_is_full() {
+    let hub = new_hub(Config::new().max_streams(1));
+    let head = || open(&hub, &Request { method: "HEAD", query: "channel=a", ..GET }, Access::allow(), 0);
+    let reply = head();
+    assert_eq!((reply.status, reply.body.len(), reply.stream.is_none()), (200, 0, true));
+    let stats = hub.stats();
+    assert_eq!((stats.open, stats.opened, stats.log.channels), (0, 0, 0));
+    let _open = stream(&hub, "channel=a");
+    assert_eq!(head().status, 503);
+}
+
+#[test]
+fn what_is_told_back_is_small_and_clean() {
+    let hub = new_hub(Config::new());
+    let query: String = (0..100_000).map(|n| ["channel=", &n.to_string(), "%0a&"].concat()).collect();
+    for access in [Access::allow(), Access::forbid("no")] {
+        let reply = open(&hub, &Request { query: &query, ..GET }, access, 0);
+        assert!(reply.body.len() < 1_000, "{} bytes", reply.body.len());
+    }
+    let long = "x".repeat(257);
+    let request = Request { query: &format!("channel=ok&channel=%00&channel={long}"), ..GET };
+    let reply = open(&hub, &request, Access::forbid("no"), 0);
+    assert!(events(&reply.body)[0].data.contains(r#""channels":["ok"]"#));
+    assert_eq!(hub.stats().log.channels, 0);
+}
+
+#[test]
+fn a_slow_stream_is_told_all_it_misses_and_goes_on() {
+    let hub = new_hub(Config::new().history_events(0).backlog_events(2));
+    let mut stream = stream(&hub, "channel=lossy&channel=quiet&channel=whole");
+    publish(&hub, "whole", "held, but skipped");
+    for _ in 0..3 {
+        publish(&hub, "lossy", "x");
+    }
+    let mut items = Vec::new();
+    let Read::Notice(frame) = stream.read(usize::MAX, &mut items) else { panic!("it has fallen behind") };
+    let [reset] = &events(frame.sse())[..] else { panic!("one event") };
+    assert_eq!(reset.data, r#"{"channels":["lossy","whole"],"reason":"overflow"}"#);
+    assert_eq!((&*reset.id, stream.position().seq), ("5f3a9c01-000000000004", 4));
+
+    publish(&hub, "whole", "y");
+    assert!(matches!(stream.read(usize::MAX, &mut items), Read::Events));
+    assert_eq!(items.iter().map(|item| item.seq).collect::<Vec<_>>(), [5]);
+    assert_eq!(hub.stats().resets[1], (ResetReason::Overflow, 1));
+}
+
+#[test]
+fn a_slow_stream_is_closed_where_that_is_the_policy() {
+    let hub = new_hub(Config::new().backlog_events(1).history_events(1).slow_client(SlowClient::Close));
+    let mut stream = stream(&hub, "channel=a");
+    publish(&hub, "a", "1");
+    publish(&hub, "a", "2");
+    let position = stream.position();
+    let Read::End(frame) = stream.read(usize::MAX, &mut Vec::new()) else { panic!("it has fallen behind") };
+    assert!(frame.sse().starts_with(b"retry: "));
+    assert_eq!(stream.position(), position, "its next connection finds the gap");
+    drop(stream);
+    let closed = hub.stats().closed;
+    assert!(closed.contains(&(CloseReason::Slow, 1)) && closed.contains(&(CloseReason::Dropped, 0)));
+}
+
+#[test]
+fn clients_are_asked_back_at_different_times() {
+    let hub = new_hub(Config::new().retry_ms(1_000));
+    let mut tenths = [0; 11];
+    for _ in 0..100 {
+        let mut decoder = Decoder::new();
+        decoder.feed(hub.goodbye().sse());
+        let later_ms = decoder.retry_ms().unwrap().checked_sub(1_000).unwrap();
+        tenths[later_ms as usize / 100] += 1;
+    }
+    assert!(tenths[..10].iter().all(|&clients| (8..=12).contains(&clients)), "{tenths:?}");
+    assert_eq!(new_hub(Config::new().retry_ms(0)).goodbye().sse(), b"retry: 0\n\n");
+}
+
+#[test]
+fn a_keep_alive_moves_the_position_on_in_either_form() {
+    for (comment, events) in [(false, 1), (true, 0)] {
+        let hub = new_hub(Config::new().keep_alive_comment(comment));
+        let mut decoder = Decoder::new();
+        assert_eq!(decoder.feed(hub.keep_alive(31).sse()).len(), events);
+        assert_eq!(decoder.last_event_id(), "5f3a9c01-00000000001f");
+    }
+}
+
+#[test]
+fn a_place_comes_back_when_its_stream_ends_in_any_way() {
+    let hub = new_hub(Config::new().max_streams(1).max_streams_per_address(1));
+    let peer = Some("10.0.0.1".parse().unwrap());
+    let get = || open(&hub, &Request { query: "channel=a", peer, ..GET }, Access::allow(), 0);
+    for end in [drop, |stream: Stream| stream.close(CloseReason::Client)] {
+        let stream = get().stream.unwrap();
+        assert_eq!(get().status, 503);
+        end(stream);
+        assert_eq!(hub.stats().open, 0);
+    }
+    assert_eq!(hub.stats().refused, 2);
+}
