@@ -19,6 +19,8 @@ pub struct Decoder {
     started: bool,
     name: String,
     data: String,
+    /// The id of the event that is being read, which counts from its end on.
+    next_id: String,
     id: String,
     retry_ms: Option<u64>,
 }
@@ -43,7 +45,7 @@ impl Decoder {
         events
     }
 
-    /// The last id seen: what a client sends as `Last-Event-ID` when it reconnects.
+    /// What a client sends as `Last-Event-ID` when it reconnects: the id of the last event that was read whole.
     pub fn last_event_id(&self) -> &str {
         &self.id
     }
@@ -71,7 +73,7 @@ impl Decoder {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "id" if !value.contains('\0') => value.clone_into(&mut self.next_id),
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
                 self.retry_ms = value.parse().ok().or(self.retry_ms);
             }
@@ -83,6 +85,7 @@ impl Decoder {
     fn dispatch(&mut self) -> Option<Decoded> {
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
+        self.id.clone_from(&self.next_id);
         data.pop()?;
         Some(Decoded { name: Some(name).filter(|name| !name.is_empty()), data, id: self.id.clone() })
     }
@@ -119,6 +122,15 @@ mod tests {
         let mut decoder = Decoder::new();
         assert_eq!(decoder.feed(b"id: 9\n\n"), []);
         assert_eq!(decoder.last_event_id(), "9");
+    }
+
+    #[test]
+    fn an_event_that_was_cut_off_does_not_move_the_position() {
+        let mut decoder = Decoder::new();
+        decoder.feed(b"id: 1\ndata: a\n\nid: 2\ndata: b\n");
+        assert_eq!(decoder.last_event_id(), "1");
+        decoder.feed(b"\n");
+        assert_eq!(decoder.last_event_id(), "2");
     }
 
     #[test]
