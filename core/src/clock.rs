@@ -1,6 +1,6 @@
 //! Milliseconds since an application's events came to be: the only clock the lower floors know.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::stream::Now;
 
@@ -22,3 +22,11 @@ impl Clock {
         self.0.elapsed().as_millis() as u64
     }
 }
+
+/// When `timeout` from now is over, however long it is.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(FOR_EVER)
+}
+
+/// A hundred years: more would not fit every system's clock.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, deadline},
     config::Config,
     engine::{Engine, Framing},
     error::{Error, ErrorKind, Result},
@@ -133,16 +133,19 @@ impl Events {
     /// Hands the client's socket to the engine, which writes the stream to it from now on.
     ///
     /// The caller has sent the head, with the framing it announces, and the first bytes; `first` is for what it has
-    /// not sent of them. The socket is plain TCP or Unix, without TLS, and nobody else writes to it any more. It is
-    /// closed when the stream ends. Fails with `closed` or `io`.
+    /// not sent of them, and is written as it is. The socket is plain TCP or Unix, without TLS, and nobody else writes
+    /// to it any more. It is closed when the stream ends, and on an error. Fails with `closed`, `io`, or
+    /// `invalid-argument` when other events have opened the stream.
     pub fn adopt(&self, stream: Stream, socket: OwnedFd, framing: Framing, first: Vec<u8>) -> Result<()> {
+        self.check_own(&stream)?;
         self.engine()?.adopt(stream, socket, framing, first, None)
     }
 
     /// Lets the caller take the stream's bytes piece by piece and send them in its own way.
     ///
-    /// Fails with `closed` or `io`.
+    /// Fails with `closed`, `io`, or `invalid-argument` when other events have opened the stream.
     pub fn pull(&self, stream: Stream) -> Result<Pull> {
+        self.check_own(&stream)?;
         Pull::new(self, stream)
     }
 
@@ -176,17 +179,21 @@ impl Events {
         if self.inner.closed.swap(true, Ordering::SeqCst) {
             return Closed::default();
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
         let servers = std::mem::take(&mut *self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner));
         for server in servers.iter().filter_map(Weak::upgrade) {
             server.stop_accepting();
         }
-        if let Some(engine) = self.inner.engine.get() {
-            engine.close(left());
+        // All streams end side by side, but the engine waits for those that servers are just opening.
+        if let Some(engine) = self.started_engine() {
+            engine.close_streams(None, left());
         }
         for server in servers.iter().filter_map(Weak::upgrade) {
             server.close(left());
+        }
+        if let Some(engine) = self.started_engine() {
+            engine.close(left());
         }
         let undelivered = self.inner.publisher.get().map_or(0, |publisher| publisher.close(left()));
         if undelivered > 0 {
@@ -222,10 +229,14 @@ impl Events {
         servers.push(Arc::downgrade(server));
     }
 
+    pub(crate) fn started_engine(&self) -> Option<&Engine> {
+        self.inner.engine.get()
+    }
+
     /// The engine, started now if it was not.
     pub(crate) fn engine(&self) -> Result<&Engine> {
         self.check_open()?;
-        if let Some(engine) = self.inner.engine.get() {
+        if let Some(engine) = self.started_engine() {
             return Ok(engine);
         }
         let _starting = self.inner.starting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -267,6 +278,13 @@ impl Events {
             let _ = self.inner.publisher.set(publisher);
         }
         Ok(self.inner.publisher.get())
+    }
+
+    fn check_own(&self, stream: &Stream) -> Result<()> {
+        if Arc::ptr_eq(stream.hub(), self.hub()) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidArgument, "the stream was opened by other events than these"))
     }
 
     fn check_open(&self) -> Result<()> {

@@ -39,7 +39,7 @@ impl Pull {
             age_ms => now_ms + age_ms + fastrand::u64(0..=age_ms / 10),
         };
         let every_ms = if config.keep_alive_ms == 0 { u64::MAX } else { config.keep_alive_ms };
-        let signal = Signal::with_due_ms(now_ms.saturating_add(every_ms).min(expires_ms), every_ms);
+        let signal = Signal::timed(now_ms, every_ms, expires_ms);
         let watching = events.engine()?.watch(stream.subscription().channels(), &signal)?;
         Ok(Self {
             events: events.clone(),
@@ -97,8 +97,8 @@ impl Pull {
     /// What can be had at this moment.
     fn take(&mut self) -> Poll<Option<Bytes>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        // Lowered before we look: what comes after raises it again.
-        self.signal.lower();
+        // Before we look: what comes after raises it again, and nothing comes after it was closed.
+        let is_last = self.signal.lower();
         self.items.clear();
         let now_ms = self.events.now_ms();
         let frame = match stream.read(CHUNK_BYTES, &mut self.items) {
@@ -111,7 +111,7 @@ impl Pull {
             Read::Events => {
                 let hub = stream.hub();
                 let idle_ms = now_ms - self.last_ms;
-                if self.signal.is_closed() {
+                if is_last {
                     let goodbye = hub.goodbye();
                     return self.end(goodbye.sse(), CloseReason::Shutdown, now_ms);
                 } else if self.expires_ms <= now_ms {
@@ -132,7 +132,7 @@ impl Pull {
         let hub = self.events.hub();
         hub.counters.count_delivered(events, chunk.len());
         if hub.config().keep_alive_ms > 0 {
-            self.signal.set_due_ms((now_ms + hub.config().keep_alive_ms).min(self.expires_ms));
+            self.signal.set_due_ms(now_ms + hub.config().keep_alive_ms);
         }
         Poll::Ready(Some(chunk))
     }

@@ -137,8 +137,9 @@ impl Subscription {
     }
 
     fn take(&mut self) -> Poll<Option<Message>> {
+        let mut is_last = false;
         if self.items.is_empty() {
-            self.signal.lower();
+            is_last = self.signal.lower();
             match self.channels.read(self.cursor, READ_BYTES, &mut self.scratch) {
                 Ok(cursor) => {
                     self.cursor = cursor;
@@ -155,7 +156,7 @@ impl Subscription {
         }
         match self.items.pop_front() {
             Some(item) => Poll::Ready(Some(Message::Event(self.received(&item)))),
-            None if self.signal.is_closed() => Poll::Ready(None),
+            None if is_last => Poll::Ready(None),
             None => Poll::Pending,
         }
     }

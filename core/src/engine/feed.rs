@@ -172,6 +172,14 @@ impl Feeds {
     }
 }
 
+impl Drop for Feeds {
+    fn drop(&mut self) {
+        for (_, watched) in &self.watched {
+            watched.channel.unwatch(&watched.watcher);
+        }
+    }
+}
+
 /// A channel's identity: it stays where it is as long as the feed refers to it.
 fn address(channel: &Arc<Channel>) -> usize {
     Arc::as_ptr(channel) as usize

@@ -8,7 +8,12 @@ use std::{
     },
 };
 
-use super::{Guest, Origin, member::Framing, signal::Signal, socket::Socket};
+use super::{
+    Guest, Origin,
+    member::Framing,
+    signal::{Raiser, Signal},
+    socket::Socket,
+};
 use crate::{
     log::{Channel, Watch},
     stream::Stream,
@@ -32,11 +37,29 @@ pub(super) struct Mail {
 
 /// What a shard can be told.
 pub(super) enum Command {
-    Adopt { stream: Stream, socket: Socket, framing: Framing, first: Vec<u8>, guest: Option<Guest> },
-    Watch { channels: Arc<[Arc<Channel>]>, signal: Arc<Signal> },
-    Unwatch { signal: Arc<Signal> },
-    CloseStreams { origin: Option<Arc<Origin>>, timeout_ms: u64 },
-    Stop { timeout_ms: u64 },
+    Adopt {
+        stream: Stream,
+        socket: Socket,
+        framing: Framing,
+        first: Vec<u8>,
+        guest: Option<Guest>,
+    },
+    Watch {
+        channels: Arc<[Arc<Channel>]>,
+        signal: Raiser,
+    },
+    Unwatch {
+        signal: Arc<Signal>,
+    },
+    CloseStreams {
+        origin: Option<Arc<Origin>>,
+        timeout_ms: u64,
+    },
+    Stop {
+        timeout_ms: u64,
+    },
+    #[cfg(test)]
+    Panic,
 }
 
 impl Inbox {

@@ -34,10 +34,12 @@ pub(super) struct Member {
     pub(super) timer_ms: u64,
     /// What must go out before anything else.
     owed: Option<Owed>,
-    /// What goes out after that, as the last.
-    farewell: Option<Box<[u8]>>,
-    state: State,
+    /// The socket takes no more for now; the poller will tell when it does.
+    full: bool,
+    leaving: Option<Box<Leaving>>,
     last_write_ms: u64,
+    /// Since when the socket has taken nothing, while it is full.
+    stalled_ms: Option<u64>,
     expires_ms: u64,
     received: usize,
 }
@@ -53,14 +55,12 @@ enum OwedBytes {
     Own(Box<[u8]>),
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    /// The socket takes bytes, as far as we know.
-    Writable,
-    /// The socket is full; the poller will tell when it is not.
-    Full,
-    /// The last words are on their way; when they are out, or at the deadline, it ends.
-    Leaving { full: bool, deadline_ms: u64 },
+/// How it is to end: at the deadline, or before when the events up to `until` and its last words are out.
+struct Leaving {
+    until: u64,
+    deadline_ms: u64,
+    /// Taken when it is owed.
+    farewell: Option<Box<[u8]>>,
 }
 
 /// Whether a member stays.
@@ -114,30 +114,28 @@ impl Member {
             place: 0,
             timer_ms: u64::MAX,
             owed,
-            farewell: None,
-            state: State::Writable,
+            full: false,
+            leaving: None,
             last_write_ms: now_ms,
+            stalled_ms: None,
             expires_ms,
             received: 0,
         }
     }
 
-    /// Whether it could take events at this moment, and is at `cursor` or after it.
+    /// Whether events could be written to it at this moment, and it is at `cursor` or after it.
     pub(super) fn is_ready(&self, cursor: u64) -> bool {
-        self.state == State::Writable && self.stream.cursor() >= cursor
+        !self.full && self.leaving.is_none() && self.owed.is_none() && self.stream.cursor() >= cursor
     }
 
     /// Whether the poller is to tell when the socket has room.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self.state, State::Full | State::Leaving { full: true, .. })
+        self.full
     }
 
     /// The socket has room again.
     pub(super) fn now_writable(&mut self) {
-        match &mut self.state {
-            State::Leaving { full, .. } => *full = false,
-            state => *state = State::Writable,
-        }
+        self.full = false;
     }
 
     /// The socket has something to read: bytes that nobody asked for, or its end.
@@ -161,25 +159,23 @@ impl Member {
         let bytes = batch.bytes(self.framing, first);
         let wanted = bytes.len();
         let Ok(written) = self.socket.send(bytes) else { return Fate::End(CloseReason::Client) };
-        if written > 0 {
-            self.last_write_ms = now_ms;
-        }
+        let all = self.wrote(written, wanted, now_ms);
         let counters = &self.stream.hub().counters;
-        if written == wanted {
+        if all {
             counters.count_delivered(batch.items.len() - first, written);
             self.stream.set_cursor(upto);
             return Fate::Stay;
         }
         // The socket is full. What is begun will be finished; the rest stays in the log.
         let Progress { whole, into_next } = batch.progress(self.framing, first, written);
-        counters.count_delivered(whole - first, written);
-        self.state = State::Full;
+        let begun = whole + usize::from(into_next > 0);
+        counters.count_delivered(begun - first, written);
         if into_next > 0 {
-            let next = &batch.items[whole];
-            self.owed = Some(Owed { bytes: OwedBytes::Frame(next.frame.clone()), sent: into_next });
-            self.stream.set_cursor(next.seq);
-        } else if whole > 0 {
-            self.stream.set_cursor(batch.items[whole - 1].seq.max(self.stream.cursor()));
+            let frame = batch.items[whole].frame.clone();
+            self.owed = Some(Owed { bytes: OwedBytes::Frame(frame), sent: into_next });
+        }
+        if begun > first {
+            self.stream.set_cursor(batch.items[begun - 1].seq);
         }
         Fate::Stay
     }
@@ -194,7 +190,8 @@ impl Member {
             }
             batch.clear();
             match self.stream.read(BATCH_BYTES, &mut batch.items) {
-                Read::Events if batch.items.is_empty() => return Fate::Stay,
+                Read::Events if batch.items.is_empty() && !self.is_leaving() => return Fate::Stay,
+                Read::Events if batch.items.is_empty() => {}
                 Read::Events => {
                     let upto = self.stream.cursor();
                     self.stream.set_cursor(batch.items[0].seq - 1);
@@ -203,42 +200,49 @@ impl Member {
                     }
                 }
                 Read::Notice(frame) => self.owed = Some(Owed { bytes: OwedBytes::Frame(frame), sent: 0 }),
-                Read::End(frame) => self.leave(&frame, CloseReason::Slow, now_ms + FAREWELL_MS),
+                Read::End(frame) => self.leave(&frame, CloseReason::Slow, 0, now_ms + FAREWELL_MS),
             }
         }
         Fate::Again
     }
 
-    /// Has it say `goodbye`, after what it owes, and end when that is out or the deadline has come.
-    pub(super) fn leave(&mut self, goodbye: &Frame, reason: CloseReason, deadline_ms: u64) {
-        if let State::Leaving { deadline_ms: earlier, .. } = &mut self.state {
-            *earlier = deadline_ms.min(*earlier);
+    /// Has it say `goodbye`, after what it owes and the events up to `until`, and end when that is out or the
+    /// deadline has come. Of two calls the earlier place and time hold.
+    pub(super) fn leave(&mut self, goodbye: &Frame, reason: CloseReason, until: u64, deadline_ms: u64) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.until = until.min(leaving.until);
+            leaving.deadline_ms = deadline_ms.min(leaving.deadline_ms);
             return;
         }
         self.stream.set_close_reason(reason);
-        self.farewell = Some([self.framing.bytes(goodbye), self.framing.terminator()].concat().into());
-        self.state = State::Leaving { full: self.state == State::Full, deadline_ms };
+        let farewell = Some([self.framing.bytes(goodbye), self.framing.terminator()].concat().into());
+        self.leaving = Some(Box::new(Leaving { until, deadline_ms, farewell }));
     }
 
     /// What its deadlines ask for at `now_ms`.
     pub(super) fn on_time(&mut self, batch: &mut Batch, now_ms: u64) -> Fate {
-        match self.state {
-            State::Leaving { deadline_ms, .. } if deadline_ms <= now_ms => {
-                return Fate::End(CloseReason::Shutdown);
-            }
-            State::Leaving { .. } => return Fate::Stay,
-            State::Full if self.write_deadline_ms() <= now_ms => return Fate::End(CloseReason::WriteTimeout),
-            _ => {}
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.deadline_ms <= now_ms) {
+            return Fate::End(CloseReason::Shutdown);
+        }
+        if self.full && self.write_deadline_ms() <= now_ms {
+            // The poller tells of room only when there is much of it, so ask the socket itself.
+            self.now_writable();
+            let fate = self.pump(batch, now_ms);
+            let stalled = self.full && self.write_deadline_ms() <= now_ms;
+            return if fate == Fate::Stay && stalled { Fate::End(CloseReason::WriteTimeout) } else { fate };
+        }
+        if self.is_leaving() {
+            return Fate::Stay;
         }
         if self.expires_ms <= now_ms {
             let goodbye = self.stream.hub().goodbye();
-            self.leave(&goodbye, CloseReason::MaxAge, now_ms + FAREWELL_MS);
+            self.leave(&goodbye, CloseReason::MaxAge, 0, now_ms + FAREWELL_MS);
             return self.pump(batch, now_ms);
         }
-        if self.state == State::Writable && self.keep_alive_ms() <= now_ms {
+        if !self.full && self.keep_alive_ms() <= now_ms {
             // Reading first makes sure that the position a keep-alive carries is one the client has reached.
             let fate = self.pump(batch, now_ms);
-            if fate != Fate::Stay || self.state != State::Writable || self.keep_alive_ms() > now_ms {
+            if fate != Fate::Stay || self.full || self.is_leaving() || self.keep_alive_ms() > now_ms {
                 return fate;
             }
             let frame = self.stream.hub().keep_alive(self.stream.cursor());
@@ -250,29 +254,31 @@ impl Member {
 
     /// When [`on_time`](Self::on_time) must be called next.
     pub(super) fn due_ms(&self) -> u64 {
-        Timers::round_up(match self.state {
-            State::Writable => self.keep_alive_ms().min(self.expires_ms),
-            State::Full => self.write_deadline_ms().min(self.expires_ms),
-            State::Leaving { deadline_ms, .. } => deadline_ms,
+        let end_ms = self.leaving.as_ref().map_or(self.expires_ms, |leaving| leaving.deadline_ms);
+        Timers::round_up(if self.full {
+            self.write_deadline_ms().min(end_ms)
+        } else if self.is_leaving() {
+            end_ms
+        } else {
+            self.keep_alive_ms().min(end_ms)
         })
     }
 
     /// Writes what it owes; true when nothing is left and the socket may take more.
     fn pay(&mut self, now_ms: u64) -> Result<bool, Fate> {
         loop {
-            if self.is_full() {
+            if self.full {
                 return Ok(false);
             }
             let Some(owed) = &mut self.owed else {
-                if let Some(bytes) = self.farewell.take() {
-                    self.owed = Some(Owed { bytes: OwedBytes::Own(bytes), sent: 0 });
-                    continue;
-                }
-                return match self.state {
-                    // The reason was set when it began to leave.
-                    State::Leaving { .. } => Err(Fate::End(CloseReason::Dropped)),
-                    _ => Ok(true),
+                let cursor = self.stream.cursor();
+                let Some(leaving) = self.leaving.as_mut().filter(|leaving| leaving.until <= cursor) else {
+                    return Ok(true);
                 };
+                // The reason to end was set when it began to leave.
+                let bytes = leaving.farewell.take().ok_or(Fate::End(CloseReason::Dropped))?;
+                self.owed = Some(Owed { bytes: OwedBytes::Own(bytes), sent: 0 });
+                continue;
             };
             let bytes = match &owed.bytes {
                 OwedBytes::Frame(frame) => &self.framing.bytes(frame)[owed.sent..],
@@ -280,20 +286,26 @@ impl Member {
             };
             let wanted = bytes.len();
             let written = self.socket.send(bytes).map_err(|_| Fate::End(CloseReason::Client))?;
-            if written > 0 {
-                self.last_write_ms = now_ms;
-                self.stream.hub().counters.count_delivered(0, written);
-            }
-            if written == wanted {
-                self.owed = None;
-                continue;
-            }
             owed.sent += written;
-            match &mut self.state {
-                State::Leaving { full, .. } => *full = true,
-                state => *state = State::Full,
+            self.stream.hub().counters.count_delivered(0, written);
+            if self.wrote(written, wanted, now_ms) {
+                self.owed = None;
             }
         }
+    }
+
+    /// Notes what a write has come to; true when the socket took all of it.
+    fn wrote(&mut self, written: usize, wanted: usize, now_ms: u64) -> bool {
+        if written > 0 {
+            self.last_write_ms = now_ms;
+            self.stalled_ms = None;
+        }
+        if written == wanted {
+            return true;
+        }
+        self.stalled_ms.get_or_insert(now_ms);
+        self.full = true;
+        false
     }
 
     fn keep_alive_ms(&self) -> u64 {
@@ -304,12 +316,13 @@ impl Member {
     }
 
     fn write_deadline_ms(&self) -> u64 {
-        self.last_write_ms + self.stream.hub().config().write_timeout_ms
+        let timeout_ms = self.stream.hub().config().write_timeout_ms;
+        self.stalled_ms.map_or(u64::MAX, |stalled_ms| stalled_ms + timeout_ms)
     }
 
     /// Whether its reason to end is already set.
     pub(super) fn is_leaving(&self) -> bool {
-        matches!(self.state, State::Leaving { .. })
+        self.leaving.is_some()
     }
 }
 

@@ -7,6 +7,7 @@
 mod batch;
 mod feed;
 mod inbox;
+mod load;
 mod member;
 mod origin;
 mod shard;
@@ -28,7 +29,7 @@ pub(crate) use origin::{Guest, Origin};
 pub(crate) use signal::{Signal, Watching};
 pub(crate) use socket::block_sigpipe;
 
-use self::{inbox::Command, shard::ShardHandle};
+use self::{inbox::Command, shard::ShardHandle, signal::Raiser};
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
@@ -49,8 +50,12 @@ impl Engine {
             0 => default_threads(),
             shards => shards,
         };
-        let shards = (0..shards).map(|index| ShardHandle::start(index, hub, clock)).collect::<Result<_>>()?;
-        Ok(Self { shards, next: AtomicUsize::new(0) })
+        // If one cannot be started, dropping the engine ends those that were.
+        let mut engine = Self { shards: Vec::with_capacity(shards), next: AtomicUsize::new(0) };
+        for index in 0..shards {
+            engine.shards.push(ShardHandle::start(index, hub, clock)?);
+        }
+        Ok(engine)
     }
 
     /// Gives a stream's socket to a shard, which writes `first` and then the events.
@@ -71,24 +76,21 @@ impl Engine {
     /// Has `signal` raised whenever one of the channels has new events, and when its due time comes.
     pub(crate) fn watch(&self, channels: &Arc<[Arc<Channel>]>, signal: &Arc<Signal>) -> Result<Watching> {
         let inbox = self.pick().inbox();
-        let watch = Command::Watch { channels: channels.clone(), signal: signal.clone() };
+        let watch = Command::Watch { channels: channels.clone(), signal: Raiser::new(signal) };
         if inbox.post(watch) { Ok(Watching::new(inbox.clone(), signal.clone())) } else { Err(closed()) }
     }
 
     /// Asks the streams of a server, or all, to end by `timeout` from now, and does not wait for it.
     pub(crate) fn close_streams(&self, origin: Option<&Arc<Origin>>, timeout: Duration) {
         for shard in &self.shards {
-            shard.post(Command::CloseStreams {
-                origin: origin.cloned(),
-                timeout_ms: timeout.as_millis() as u64,
-            });
+            shard.post(Command::CloseStreams { origin: origin.cloned(), timeout_ms: millis(timeout) });
         }
     }
 
     /// Ends all streams by `timeout` from now and waits until the threads are gone.
     pub(crate) fn close(&self, timeout: Duration) {
         for shard in &self.shards {
-            shard.post(Command::Stop { timeout_ms: timeout.as_millis() as u64 });
+            shard.post(Command::Stop { timeout_ms: millis(timeout) });
         }
         for shard in &self.shards {
             shard.join();
@@ -117,6 +119,10 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
+}
+
+fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn closed() -> Error {

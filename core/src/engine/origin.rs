@@ -1,7 +1,10 @@
 //! Which server a stream came through, so that closing the server closes its streams and can wait for them.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,6 +13,7 @@ use std::{
 pub(crate) struct Origin {
     open: Mutex<usize>,
     left: Condvar,
+    ended: AtomicBool,
 }
 
 /// One stream's place in the count, given up by dropping it.
@@ -20,6 +24,11 @@ impl Origin {
     pub(crate) fn enter(self: &Arc<Self>) -> Guest {
         *self.lock() += 1;
         Guest(self.clone())
+    }
+
+    /// Says that there are to be no streams any more; those that are open must be closed after this.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     /// Waits until every stream has ended; false when the deadline came first.
@@ -37,6 +46,10 @@ impl Origin {
 impl Guest {
     pub(crate) fn is_of(&self, origin: &Arc<Origin>) -> bool {
         Arc::ptr_eq(&self.0, origin)
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     thread::{Builder, JoinHandle},
     time::Duration,
@@ -12,14 +13,15 @@ use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use slab::Slab;
 
 use super::{
-    Origin,
+    Guest, Origin,
     batch::Batch,
     feed::{Feeds, Harvest},
     inbox::{Command, INBOX, Inbox, Mail, inbox},
+    load::{Load, NAP_MS},
     member::{Fate, Member},
-    signal::Signal,
+    signal::{Raiser, Signal},
     socket::block_sigpipe,
-    timers::Timers,
+    timers::{NEVER, Timers},
 };
 use crate::{
     clock::Clock,
@@ -43,6 +45,7 @@ struct Shard {
     feeds: Feeds,
     timers: Timers,
     batch: Batch,
+    mail: Mail,
     /// Members with more to write that have had their turn.
     unfinished: Vec<usize>,
     load: Load,
@@ -55,7 +58,7 @@ enum Seat {
     Socket(Member),
     /// Someone in this process who reads for themselves when told to.
     Signal {
-        signal: Arc<Signal>,
+        signal: Raiser,
         feed: usize,
         place: usize,
         timer_ms: u64,
@@ -75,13 +78,18 @@ impl ShardHandle {
             feeds: Feeds::new(inbox.clone()),
             timers: Timers::default(),
             batch: Batch::default(),
+            mail: Mail::default(),
             unfinished: Vec::new(),
             load: Load::default(),
             stop_ms: None,
         };
         let thread = Builder::new().name(format!("evstream-{index}")).spawn(move || {
             block_sigpipe();
-            shard.run();
+            // A bug must not end all streaming for good: clients come back with their positions.
+            while catch_unwind(AssertUnwindSafe(|| shard.run())).is_err() {
+                tracing::error!("a shard has panicked; its streams are closed");
+                while catch_unwind(AssertUnwindSafe(|| shard.let_go())).is_err() {}
+            }
         })?;
         Ok(Self { inbox, thread: Mutex::new(Some(thread)) })
     }
@@ -98,7 +106,7 @@ impl ShardHandle {
     pub(super) fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("a shard has panicked; its streams were closed");
+            tracing::error!("a shard has ended with a panic");
         }
     }
 }
@@ -106,7 +114,6 @@ impl ShardHandle {
 impl Shard {
     fn run(&mut self) {
         let mut events = Events::with_capacity(1_024);
-        let mut mail = Mail::default();
         while !self.is_over() {
             if let Err(error) = self.sleep(&mut events) {
                 tracing::error!(%error, "a shard cannot poll; its streams are closed");
@@ -117,15 +124,11 @@ impl Shard {
             for event in &events {
                 self.on_socket(event, now_ms);
             }
-            self.inbox.collect(&mut mail);
-            for command in mail.commands.drain(..) {
-                self.on_command(command, now_ms);
-            }
-            self.load.count_woken(mail.woken.len());
-            for token in mail.woken.drain(..) {
-                self.feeds.wake(token);
-            }
-            for key in std::mem::take(&mut self.unfinished) {
+            self.on_mail(now_ms);
+            let mut unfinished = std::mem::take(&mut self.unfinished);
+            unfinished.sort_unstable();
+            unfinished.dedup();
+            for key in unfinished {
                 self.visit(key, now_ms, Member::pump);
             }
             self.read_feeds(now_ms);
@@ -146,7 +149,7 @@ impl Shard {
         if let Some(sweep_ms) = self.hub.log().next_sweep_ms() {
             wait_ms = Some(wait_ms.unwrap_or(u64::MAX).min(sweep_ms.saturating_sub(now_ms)));
         }
-        let busy = self.feeds.has_dirty() || !self.unfinished.is_empty();
+        let busy = self.feeds.has_dirty() || !self.unfinished.is_empty() || !self.mail.commands.is_empty();
         if busy {
             wait_ms = Some(0);
         } else if self.load.wants_nap() {
@@ -154,7 +157,8 @@ impl Shard {
         } else if !self.inbox.fall_asleep() {
             wait_ms = Some(0);
         }
-        let polled = self.poll.poll(events, wait_ms.map(Duration::from_millis));
+        let wait = wait_ms.map(|ms| Duration::from_millis(ms.min(LONGEST_WAIT_MS)));
+        let polled = self.poll.poll(events, wait);
         self.inbox.awake();
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -187,6 +191,21 @@ impl Shard {
         });
     }
 
+    fn on_mail(&mut self, now_ms: u64) {
+        // What is left after a panic comes first.
+        if self.mail.commands.is_empty() {
+            self.inbox.collect(&mut self.mail);
+            self.mail.commands.reverse();
+        }
+        while let Some(command) = self.mail.commands.pop() {
+            self.on_command(command, now_ms);
+        }
+        self.load.count_woken(self.mail.woken.len());
+        for token in self.mail.woken.drain(..) {
+            self.feeds.wake(token);
+        }
+    }
+
     fn on_command(&mut self, command: Command, now_ms: u64) {
         match command {
             Command::Adopt { stream, socket, framing, first, guest } => {
@@ -196,12 +215,15 @@ impl Shard {
             Command::Watch { channels, signal } => self.watch(&channels, signal),
             Command::Unwatch { signal } => self.unwatch(&signal),
             Command::CloseStreams { origin, timeout_ms } => {
-                self.close_streams(origin.as_ref(), now_ms + timeout_ms, now_ms);
+                self.close_streams(origin.as_ref(), now_ms.saturating_add(timeout_ms), now_ms);
             }
             Command::Stop { timeout_ms } => {
-                self.stop_ms = Some(now_ms + timeout_ms);
-                self.close_streams(None, now_ms + timeout_ms, now_ms);
+                let stop_ms = now_ms.saturating_add(timeout_ms);
+                self.stop_ms = Some(stop_ms);
+                self.close_streams(None, stop_ms, now_ms);
             }
+            #[cfg(test)]
+            Command::Panic => panic!("a test asked for it"),
         }
     }
 
@@ -212,20 +234,26 @@ impl Shard {
         let interests = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key), interests) {
             tracing::error!(%error, "cannot watch a socket; its stream is closed");
+            member.socket.shutdown();
             return;
         }
         let log = self.hub.log();
         let (feed, place, shared) = self.feeds.join(key, member.stream.subscription().channels(), log);
         member.stream.subscription_mut().share_channels(&shared);
         (member.feed, member.place) = (feed, place);
-        entry.insert(Seat::Socket(member));
-        if self.stop_ms.is_some() {
-            return self.end(key, CloseReason::Shutdown);
+        let is_late = member.guest.as_ref().is_some_and(Guest::is_late);
+        if let Some(end_ms) = self.stop_ms.or_else(|| is_late.then_some(now_ms)) {
+            let goodbye = self.hub.goodbye();
+            member.leave(&goodbye, CloseReason::Shutdown, self.hub.log().head(), end_ms);
         }
+        entry.insert(Seat::Socket(member));
         self.visit(key, now_ms, Member::pump);
     }
 
-    fn watch(&mut self, channels: &Arc<[Arc<Channel>]>, signal: Arc<Signal>) {
+    fn watch(&mut self, channels: &Arc<[Arc<Channel>]>, signal: Raiser) {
+        if self.stop_ms.is_some() {
+            return;
+        }
         let entry = self.seats.vacant_entry();
         let key = entry.key();
         signal.set_key(key);
@@ -238,8 +266,7 @@ impl Shard {
 
     fn unwatch(&mut self, signal: &Arc<Signal>) {
         let key = signal.key();
-        if matches!(self.seats.get(key), Some(Seat::Signal { signal: seated, .. }) if Arc::ptr_eq(seated, signal))
-        {
+        if matches!(self.seats.get(key), Some(Seat::Signal { signal: seated, .. }) if seated.is_of(signal)) {
             self.remove(key);
         }
     }
@@ -283,40 +310,38 @@ impl Shard {
                 self.visit(key, now_ms, Member::on_time);
             }
             Some(Seat::Signal { signal, timer_ms, .. }) if *timer_ms == due_ms => {
-                *timer_ms = u64::MAX;
-                let mut next_ms = signal.due_ms();
-                if next_ms <= now_ms {
-                    signal.raise();
-                    next_ms = now_ms + signal.every_ms();
+                *timer_ms = Timers::round_up(signal.on_time(now_ms));
+                if *timer_ms < NEVER {
+                    self.timers.add(*timer_ms, key);
                 }
-                *timer_ms = Timers::round_up(next_ms);
-                self.timers.add(*timer_ms, key);
             }
             _ => {}
         }
     }
 
     fn close_streams(&mut self, origin: Option<&Arc<Origin>>, deadline_ms: u64, now_ms: u64) {
+        let is_meant = |guest: &Option<Guest>| match origin {
+            Some(origin) => guest.as_ref().is_some_and(|guest| guest.is_of(origin)),
+            None => true,
+        };
+        // What was published before still goes out first; when there is no time at all, what the socket takes now.
+        let head = self.hub.log().head();
+        let places = if deadline_ms > now_ms { &[head][..] } else { &[head, 0] };
         let keys: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
         for key in keys {
-            match &mut self.seats[key] {
-                Seat::Socket(member)
-                    if origin.is_none_or(|origin| {
-                        member.guest.as_ref().is_some_and(|guest| guest.is_of(origin))
-                    }) =>
-                {
-                    // What was published before still goes out first.
-                    if member.pump(&mut self.batch, now_ms) == Fate::Stay {
+            if origin.is_none() && matches!(self.seats[key], Seat::Signal { .. }) {
+                self.remove(key);
+                continue;
+            }
+            for &until in places {
+                match self.seats.get_mut(key) {
+                    Some(Seat::Socket(member)) if is_meant(&member.guest) => {
                         let goodbye = self.hub.goodbye();
-                        member.leave(&goodbye, CloseReason::Shutdown, deadline_ms);
+                        member.leave(&goodbye, CloseReason::Shutdown, until, deadline_ms);
+                        self.visit(key, now_ms, Member::pump);
                     }
-                    self.visit(key, now_ms, Member::pump);
+                    _ => break,
                 }
-                Seat::Signal { signal, .. } if origin.is_none() => {
-                    signal.close();
-                    self.remove(key);
-                }
-                _ => {}
             }
         }
     }
@@ -348,11 +373,21 @@ impl Shard {
         if due_ms < *timer_ms {
             *timer_ms = due_ms;
             self.timers.add(due_ms, key);
+            if self.timers.len() > 2 * self.seats.len() + SPARE_TIMERS {
+                self.timers.retain(|due_ms, key| self.seats.get(key).is_some_and(|s| s.timer_ms() == due_ms));
+            }
         }
     }
 
     fn end(&mut self, key: usize, reason: CloseReason) {
-        let Some(Seat::Socket(mut member)) = self.remove(key) else { return };
+        if let Some(seat) = self.remove(key) {
+            self.close(seat, reason);
+        }
+    }
+
+    /// Closes the socket of one that was removed.
+    fn close(&self, seat: Seat, reason: CloseReason) {
+        let Seat::Socket(mut member) = seat else { return };
         if !member.is_leaving() {
             member.stream.set_close_reason(reason);
         }
@@ -379,65 +414,124 @@ impl Shard {
         Some(seat)
     }
 
+    /// Ends all without a word, whatever state they are in.
+    fn let_go(&mut self) {
+        self.unfinished.clear();
+        self.mail.woken.clear();
+        self.timers = Timers::default();
+        self.batch = Batch::default();
+        self.feeds = Feeds::new(self.inbox.clone());
+        while let Some((key, _)) = self.seats.iter().next() {
+            let seat = self.seats.remove(key);
+            self.close(seat, CloseReason::Shutdown);
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.stop_ms.is_some_and(|stop_ms| self.seats.is_empty() || stop_ms <= self.clock.now_ms())
     }
 }
 
-/// Notices a flood of events on many channels, each of which would wake the thread.
-///
-/// Waking costs more than an event does. In a flood the thread naps instead, and nobody wakes it: that delays events by
-/// a millisecond and saves most of the wake-ups.
-#[derive(Default)]
-struct Load {
-    ms: u64,
-    rounds_in_ms: usize,
-    woken: usize,
-    napping: bool,
-}
-
-impl Load {
-    fn count_round(&mut self, now_ms: u64) {
-        if self.ms != now_ms {
-            (self.ms, self.rounds_in_ms) = (now_ms, 0);
+impl Seat {
+    fn timer_ms(&self) -> u64 {
+        match self {
+            Self::Socket(member) => member.timer_ms,
+            Self::Signal { timer_ms, .. } => *timer_ms,
         }
-        self.rounds_in_ms += 1;
-    }
-
-    fn count_woken(&mut self, woken: usize) {
-        self.woken = woken;
-    }
-
-    fn wants_nap(&mut self) -> bool {
-        let news = if self.napping { self.woken } else { self.rounds_in_ms };
-        self.napping = self.woken > 0 && news >= FLOOD_PER_MS;
-        self.napping
     }
 }
-
-/// As long as a poller can wait at the least.
-const NAP_MS: u64 = 1;
-
-/// Wake-ups in a millisecond from which on a nap saves more than it costs.
-const FLOOD_PER_MS: usize = 4;
 
 impl Drop for Shard {
-    /// Also after a panic: whoever waits for this shard must not wait for ever.
     fn drop(&mut self) {
-        let mail = self.inbox.close();
-        for command in mail.commands {
-            if let Command::Watch { signal, .. } = command {
-                signal.close();
+        drop(self.inbox.close());
+        self.let_go();
+    }
+}
+
+/// Longer waits than this would not fit the poller's timeout.
+const LONGEST_WAIT_MS: u64 = 3_600_000;
+
+/// Timers that may be out of date before they are gone through.
+const SPARE_TIMERS: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        os::{fd::OwnedFd, unix::net::UnixStream},
+        task::{Context, Poll, Wake, Waker},
+    };
+
+    use super::*;
+    use crate::{
+        Access, Config, Request,
+        engine::{Engine, Framing, Signal},
+        wire::{Epoch, Event},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn stream(hub: &Arc<Hub>) -> crate::Stream {
+        let request = Request { method: "GET", path: "/", query: "", headers: &[], peer: None };
+        crate::stream::open(hub, &request, Access::channels(["a"]), crate::stream::Now::default())
+            .stream
+            .unwrap()
+    }
+
+    fn client(engine: &Engine, hub: &Arc<Hub>) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+        engine.adopt(stream(hub), OwnedFd::from(ours), Framing::Close, b"hi\n".to_vec(), None).unwrap();
+        theirs
+    }
+
+    #[test]
+    fn a_panic_ends_the_streams_but_not_the_shard() {
+        let hub = Hub::new(Config::new().shards(1), Epoch(1)).unwrap();
+        let engine = Engine::start(&hub, Clock::start()).unwrap();
+        let mut before = client(&engine, &hub);
+        let subscription = stream(&hub);
+        let signal = Signal::new();
+        let watching = engine.watch(subscription.subscription().channels(), &signal).unwrap();
+        assert!(engine.shards[0].post(Command::Panic));
+        assert!(engine.shards[0].post(Command::Panic));
+
+        let mut text = String::new();
+        before.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hi\n", "the connection was closed");
+        while !signal.lower() {
+            assert!(signal.wait(Some(std::time::Instant::now() + PATIENCE)), "a reader waits in vain");
+        }
+        drop(watching);
+
+        let mut after = client(&engine, &hub);
+        let channel = hub.log().channel("a", 0);
+        hub.log().publish(&channel, &Event::text("still here"), 0);
+        engine.close(PATIENCE);
+        text.clear();
+        after.read_to_string(&mut text).unwrap();
+        assert!(text.contains("data: still here\n"), "{text}");
+    }
+
+    #[test]
+    fn a_waker_that_panics_harms_nobody_else() {
+        struct Bad;
+        impl Wake for Bad {
+            fn wake(self: Arc<Self>) {
+                panic!("a test asked for it");
             }
         }
-        let keys: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            if let Some(Seat::Signal { signal, .. }) = self.seats.get(key) {
-                signal.close();
-                self.remove(key);
-            } else {
-                self.end(key, CloseReason::Shutdown);
-            }
-        }
+        let hub = Hub::new(Config::new().shards(1), Epoch(1)).unwrap();
+        let engine = Engine::start(&hub, Clock::start()).unwrap();
+        let signal = Signal::new();
+        let waker = Waker::from(Arc::new(Bad));
+        assert_eq!(signal.poll(&Context::from_waker(&waker)), Poll::Pending);
+        let mut other = client(&engine, &hub);
+        let _watching = engine.watch(stream(&hub).subscription().channels(), &signal).unwrap();
+        assert!(signal.wait(Some(std::time::Instant::now() + PATIENCE)));
+        engine.close(PATIENCE);
+        let mut text = String::new();
+        other.read_to_string(&mut text).unwrap();
+        assert!(text.contains("retry: "), "{text}");
     }
 }

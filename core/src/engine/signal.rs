@@ -1,6 +1,7 @@
 //! How a shard tells the driver of a pulled stream, or an in-process subscriber, that there is something to read.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -9,17 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::inbox::{Command, Inbox};
+use super::{
+    inbox::{Command, Inbox},
+    timers::NEVER,
+};
 
 /// A flag that is raised by a shard and awaited by one reader, which may block, poll or be called back.
 #[derive(Default)]
 pub(crate) struct Signal {
     state: Mutex<State>,
     raised: Condvar,
-    /// When to raise it without an event, by the engine's clock; `u64::MAX` is never.
+    /// When to raise it without an event, by the engine's clock.
     due_ms: AtomicU64,
     /// How soon to look again after that, if the reader has set no other time by then.
     every_ms: u64,
+    /// When to raise it in any case.
+    expires_ms: u64,
     /// The shard's key for it.
     key: AtomicUsize,
 }
@@ -34,22 +40,25 @@ struct State {
 impl Signal {
     /// A signal that is raised by events only.
     pub(crate) fn new() -> Arc<Self> {
-        Self::with_due_ms(u64::MAX, u64::MAX)
+        Self::timed(0, NEVER, NEVER)
     }
 
-    /// A signal that is also raised at `due_ms`, which [`set_due_ms`](Self::set_due_ms) moves on.
-    pub(crate) fn with_due_ms(due_ms: u64, every_ms: u64) -> Arc<Self> {
-        Arc::new(Self { due_ms: AtomicU64::new(due_ms), every_ms, ..Self::default() })
+    /// A signal that is also raised `every_ms` from now, which [`set_due_ms`](Self::set_due_ms) moves on, and at
+    /// `expires_ms`.
+    pub(crate) fn timed(now_ms: u64, every_ms: u64, expires_ms: u64) -> Arc<Self> {
+        let signal = Self { every_ms, expires_ms, ..Self::default() };
+        signal.set_due_ms(now_ms.saturating_add(every_ms));
+        Arc::new(signal)
     }
 
-    /// Lowers the flag. The reader looks at the log after this, so that what comes meanwhile raises it again.
-    pub(crate) fn lower(&self) {
-        self.lock().raised = false;
-    }
-
-    /// Whether the shard has ended: nothing will be raised any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+    /// Lowers the flag, and says whether this was its last: the shard will not raise it any more.
+    ///
+    /// The reader looks at the log after this, so what comes meanwhile raises it again, and what came before it was
+    /// closed is seen.
+    pub(crate) fn lower(&self) -> bool {
+        let mut state = self.lock();
+        state.raised = false;
+        state.closed
     }
 
     /// Waits until it is raised or closed; false when the deadline came first.
@@ -84,24 +93,31 @@ impl Signal {
         Poll::Pending
     }
 
-    /// Sets when it is to be raised without an event.
+    /// Sets when it is to be raised without an event, which must not be earlier than it was.
     pub(crate) fn set_due_ms(&self, due_ms: u64) {
-        self.due_ms.store(due_ms, Ordering::Relaxed);
+        self.due_ms.store(due_ms.min(self.expires_ms), Ordering::Relaxed);
     }
 
     pub(super) fn due_ms(&self) -> u64 {
         self.due_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn every_ms(&self) -> u64 {
-        self.every_ms
+    /// Raises it if it is due; says when to look again.
+    pub(super) fn on_time(&self, now_ms: u64) -> u64 {
+        let due_ms = self.due_ms();
+        if due_ms > now_ms {
+            return due_ms;
+        }
+        self.raise();
+        let again_ms = now_ms.saturating_add(self.every_ms);
+        if self.expires_ms > now_ms { again_ms.min(self.expires_ms) } else { again_ms }
     }
 
     pub(super) fn raise(&self) {
         self.notify(|state| state.raised = true);
     }
 
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.notify(|state| state.closed = true);
     }
 
@@ -119,13 +135,43 @@ impl Signal {
         let waker = state.waker.take();
         drop(state);
         self.raised.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
+        // A waker is others' code, and this thread serves other streams too.
+        if let Some(waker) = waker
+            && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+        {
+            tracing::error!("a waker has panicked");
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shard's end of a [`Signal`]. However the shard lets go of it, the reader learns that nothing more will come.
+pub(super) struct Raiser(Arc<Signal>);
+
+impl Raiser {
+    pub(super) fn new(signal: &Arc<Signal>) -> Self {
+        Self(signal.clone())
+    }
+
+    pub(super) fn is_of(&self, signal: &Arc<Signal>) -> bool {
+        Arc::ptr_eq(&self.0, signal)
+    }
+}
+
+impl std::ops::Deref for Raiser {
+    type Target = Signal;
+
+    fn deref(&self) -> &Signal {
+        &self.0
+    }
+}
+
+impl Drop for Raiser {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

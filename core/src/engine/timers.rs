@@ -14,11 +14,20 @@ pub(super) struct Timers {
 impl Timers {
     /// The time to put a deadline at: entries that are close to each other share one wake-up of the thread.
     pub(super) fn round_up(due_ms: u64) -> u64 {
-        due_ms.saturating_add(GRAIN_MS - 1) / GRAIN_MS * GRAIN_MS
+        due_ms.checked_next_multiple_of(GRAIN_MS).unwrap_or(NEVER)
     }
 
     pub(super) fn add(&mut self, due_ms: u64, token: usize) {
         self.heap.push(Reverse((due_ms, token)));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Drops the entries that `keep` does not want.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, usize) -> bool) {
+        self.heap.retain(|Reverse((due_ms, token))| keep(*due_ms, *token));
     }
 
     pub(super) fn next_ms(&self) -> Option<u64> {
@@ -34,6 +43,9 @@ impl Timers {
         })
     }
 }
+
+/// The deadline of what has none.
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// Small beside every deadline there is; large enough that 15,000 streams wake a thread 20 times a second at most.
 const GRAIN_MS: u64 = 50;

@@ -1,6 +1,12 @@
 //! One connection: its requests, and what becomes of it.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Response, Version, request::Parts};
@@ -11,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     handoff::{First, Handoff, serve, whole},
     listener::Connection,
-    mount::{Mount, Rule},
+    mount::{Authorize, Mount, Rule},
     publish::Inlet,
 };
 use crate::{
@@ -78,6 +84,7 @@ async fn run<C: Connection>(
 ) {
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
+        handoff.note_request();
         let (parts, body) = request.into_parts();
         let answer = shared.answer(parts, body, peer, &handoff);
         Box::pin(async { Ok::<_, Infallible>(answer.await) })
@@ -87,10 +94,11 @@ async fn run<C: Connection>(
     else {
         return;
     };
-    let adopted = connection.into_fd().map_err(Into::into).and_then(|socket| {
-        let engine = shared.events.engine()?;
-        engine.adopt(stream, socket, framing, Vec::new(), Some(shared.origin.enter()))
-    });
+    // Not `Events::engine`: what was answered before the events were closed ends as all streams then do.
+    let Some(engine) = shared.events.started_engine() else { return };
+    let guest = Some(shared.origin.enter());
+    let adopted = connection.into_fd().map_err(Into::into);
+    let adopted = adopted.and_then(|socket| engine.adopt(stream, socket, framing, Vec::new(), guest));
     if let Err(error) = adopted {
         tracing::debug!(%error, "a stream could not be handed to the engine");
     }
@@ -125,13 +133,13 @@ impl Shared {
             Rule::Ask(authorize) => {
                 let (this, authorize) = (self.clone(), authorize.clone());
                 let asked = tokio::task::spawn_blocking(move || {
-                    this.open(&parts, peer, |request| authorize(request))
+                    this.open(&parts, peer, |request| ask(&*authorize, request))
                 });
                 match asked.await {
                     Ok(reply) => reply,
                     Err(error) => {
-                        tracing::error!(%error, "an authorize hook has failed");
-                        return plain(500, "the authorize hook has failed\n");
+                        tracing::error!(%error, "a request was not answered");
+                        return plain(500, "the request was not answered\n");
                     }
                 }
             }
@@ -147,6 +155,14 @@ impl Shared {
     ) -> Reply {
         with_request(parts, peer, |request| self.events.open(request, access(request)))
     }
+}
+
+/// What the application's hook says, even if it panics.
+fn ask(authorize: &Authorize, request: &Request<'_>) -> Access {
+    catch_unwind(AssertUnwindSafe(|| authorize(request))).unwrap_or_else(|_| {
+        tracing::error!(path = request.path, "an authorize hook has panicked");
+        Access::fail("the server could not say whether the stream is allowed")
+    })
 }
 
 /// Shows the parts of an `http` request as a [`Request`].

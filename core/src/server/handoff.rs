@@ -31,6 +31,8 @@ pub(super) struct Handoff(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// A request has come.
+    begun: AtomicBool,
     stream: Mutex<Option<(Stream, Framing)>>,
     /// hyper has asked for what follows the first bytes.
     asked: AtomicBool,
@@ -50,6 +52,11 @@ impl Handoff {
     pub(super) fn body(&self, first: Bytes, stream: Stream, framing: Framing) -> First {
         *self.0.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some((stream, framing));
         First { bytes: Some(first), handoff: Some(self.clone()) }
+    }
+
+    /// Notes that a request has come on the connection.
+    pub(super) fn note_request(&self) {
+        self.0.begun.store(true, Ordering::Relaxed);
     }
 
     fn take(&self) -> Option<(Stream, Framing)> {
@@ -89,6 +96,10 @@ where
     let closed = poll_fn(|cx| {
         if !stopping && stop.as_mut().poll(cx).is_ready() {
             stopping = true;
+            if !handoff.0.begun.load(Ordering::Relaxed) {
+                // hyper would wait for the first request.
+                return Poll::Ready(Some(Ok(())));
+            }
             Pin::new(&mut http).graceful_shutdown();
         }
         match http.poll_without_shutdown(cx) {

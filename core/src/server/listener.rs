@@ -34,15 +34,15 @@ impl Listener {
     /// Binds, inside a runtime.
     pub(super) fn bind(address: &str) -> Result<(Self, Address)> {
         if let Some(path) = address.strip_prefix(UNIX_PREFIX) {
+            if path.is_empty() {
+                return Err(no_address(address));
+            }
             let path = Path::new(path);
-            remove_stale(path)?;
+            remove_stale(path).map_err(|e| cannot_bind(address, e))?;
             let listener = UnixListener::bind(path).map_err(|e| cannot_bind(address, e))?;
             return Ok((Self::Unix(listener), Address::Unix(path.to_owned())));
         }
-        let addresses = address.to_socket_addrs().map_err(|e| {
-            let text = format!("{address:?} is no address; give host:port or {UNIX_PREFIX}PATH");
-            Error::new(ErrorKind::InvalidArgument, text).with_source(e)
-        })?;
+        let addresses = address.to_socket_addrs().map_err(|e| no_address(address).with_source(e))?;
         let mut last = None;
         for candidate in addresses {
             match bind_tcp(candidate) {
@@ -76,15 +76,23 @@ pub(super) async fn accept(listener: Listener, mut connections: Connections, sto
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => listener.poll_accept(cx).map(Some),
     };
+    let mut exhausted = false;
     while let Some(accepted) = poll_fn(&mut next).await {
+        if exhausted && accepted.is_ok() {
+            exhausted = false;
+            tracing::info!("accepting connections again");
+        }
         match accepted {
             Ok(Accepted::Tcp(stream, peer)) => {
                 connections.serve(stream, Some(peer.ip().to_canonical()), &stopped);
             }
             Ok(Accepted::Unix(stream)) => connections.serve(stream, None, &stopped),
             Err(error) if is_exhaustion(&error) => {
+                if !exhausted {
+                    exhausted = true;
+                    tracing::warn!(%error, "cannot accept connections for now");
+                }
                 // The connection stays in the kernel's queue; trying again at once would only burn the processor.
-                tracing::warn!(%error, "cannot accept connections for now");
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
@@ -134,10 +142,21 @@ fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 /// A socket file that nobody listens on is what a crashed server leaves behind.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
+    if !is_socket {
+        return Ok(());
     }
-    Ok(())
+    // Any other answer, such as "try again" of one that is busy, means that it may be in use.
+    let probe = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        _ => Ok(()),
+    }
+}
+
+fn no_address(address: &str) -> Error {
+    let text = format!("{address:?} is no address; give host:port or {UNIX_PREFIX}PATH");
+    Error::new(ErrorKind::InvalidArgument, text)
 }
 
 fn cannot_bind(address: &str, error: io::Error) -> Error {

@@ -26,6 +26,7 @@ use self::{
     publish::Inlet,
 };
 use crate::{
+    clock::deadline,
     engine::Origin,
     error::{Error, ErrorKind, Result},
     events::Events,
@@ -134,27 +135,31 @@ impl Server {
     /// Ends it within `timeout`: takes no more connections, finishes the requests it is answering, and ends its
     /// streams, whose clients are asked to come back later. Blocks until then; false when the time was not enough.
     pub fn close(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         self.stop_accepting();
+        self.close_streams(deadline);
         let answered = self.done.wait(deadline);
-        // After the last request is answered, so that a stream opened just now is ended too.
-        if let Ok(engine) = self.events.engine() {
-            engine.close_streams(Some(&self.origin), deadline.saturating_duration_since(Instant::now()));
-        }
+        // Again after the last request is answered, so that a stream opened meanwhile is ended too.
+        self.close_streams(deadline);
         self.origin.wait_empty(deadline) && answered
     }
 
     pub(crate) fn stop_accepting(&self) {
         self.stop.send_replace(true);
     }
+
+    fn close_streams(&self, deadline: Instant) {
+        if let Some(engine) = self.events.started_engine() {
+            engine.close_streams(Some(&self.origin), deadline.saturating_duration_since(Instant::now()));
+        }
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop_accepting();
-        if let Ok(engine) = self.events.engine() {
-            engine.close_streams(Some(&self.origin), Duration::ZERO);
-        }
+        self.origin.end();
+        self.close_streams(Instant::now());
     }
 }
 

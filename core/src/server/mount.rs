@@ -31,7 +31,7 @@ pub(super) enum Rule {
     Ask(Arc<Authorize>),
 }
 
-type Authorize = dyn Fn(&Request<'_>) -> Access + Send + Sync;
+pub(super) type Authorize = dyn Fn(&Request<'_>) -> Access + Send + Sync;
 
 impl Mount {
     /// Streams at `path`, of the channels that clients name with `?channel=`. A `/` at its end may be left out by

@@ -92,15 +92,21 @@ fn answer(
     if let Some(text) = problem {
         return Err(refuse(Condition::BadRequest, &text, &channels));
     }
-    if request.method == "HEAD" {
-        return Ok(event_stream());
-    }
+    let is_head = request.method == "HEAD";
     if let Route::Hold(grip) = grip::route(hub, request, now) {
         let user = access.user.as_deref();
-        return Ok(grip::hold(hub, grip, request, channels, user, asked.resume, now));
+        return Ok(if is_head {
+            event_stream()
+        } else {
+            grip::hold(hub, grip, request, channels, user, asked.resume, now)
+        });
     }
     let (total, per_address) = (hub.config().max_streams, hub.config().max_streams_per_address);
     hub.admission.enter(total, request.peer, per_address).map_err(|full| refuse_for_now(hub, full))?;
+    if is_head {
+        hub.admission.leave(request.peer, per_address);
+        return Ok(event_stream());
+    }
     let names = channels.iter().map(|channel| &**channel);
     let subscription = Subscription::new(hub.log(), names, now.ms);
     Ok(start(hub, subscription, asked.resume, access.user, request))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Access, CloseReason, Hub, Read, Reply, Request, ResetReason, Stream, open};
+use super::{Access, CloseReason, Hub, Now, Read, Reply, Request, ResetReason, Stream, open};
 use crate::{
     Config, Event, SlowClient,
     wire::{Decoded, Decoder, Epoch},
@@ -20,7 +20,7 @@ fn publish(hub: &Hub, channel: &str, data: &str) {
 
 fn get(hub: &Arc<Hub>, query: &str, last_event_id: &[u8]) -> Reply {
     let headers = [("Last-Event-ID", last_event_id)];
-    open(hub, &Request { query, headers: &headers, ..GET }, Access::allow(), 0)
+    open(hub, &Request { query, headers: &headers, ..GET }, Access::allow(), Now::default())
 }
 
 fn events(sse: &[u8]) -> Vec<Decoded> {
@@ -38,7 +38,7 @@ fn a_client_that_was_told_to_stop_is_stopped_whatever_else_is_wrong() {
         assert_eq!(get(&hub, query, b"error").status, 400, "{query}");
         assert_eq!(get(&hub, &format!("lastEventId=error&{query}"), b"").status, 400, "{query}");
         let request = Request { query, headers: &[("last-event-id", b"error")], ..GET };
-        assert_eq!(open(&hub, &request, Access::forbid("no"), 0).status, 400, "{query}");
+        assert_eq!(open(&hub, &request, Access::forbid("no"), Now::default()).status, 400, "{query}");
     }
 }
 
@@ -57,7 +57,9 @@ fn a_position_that_is_not_even_text_is_a_gap() {
 #[test]
 fn head_opens_nothing_but_is_told_when_all_is_full() {
     let hub = new_hub(Config::new().max_streams(1));
-    let head = || open(&hub, &Request { method: "HEAD", query: "channel=a", ..GET }, Access::allow(), 0);
+    let head = || {
+        open(&hub, &Request { method: "HEAD", query: "channel=a", ..GET }, Access::allow(), Now::default())
+    };
     let reply = head();
     assert_eq!((reply.status, reply.body.len(), reply.stream.is_none()), (200, 0, true));
     let stats = hub.stats();
@@ -71,12 +73,12 @@ fn what_is_told_back_is_small_and_clean() {
     let hub = new_hub(Config::new());
     let query: String = (0..100_000).map(|n| ["channel=", &n.to_string(), "%0a&"].concat()).collect();
     for access in [Access::allow(), Access::forbid("no")] {
-        let reply = open(&hub, &Request { query: &query, ..GET }, access, 0);
+        let reply = open(&hub, &Request { query: &query, ..GET }, access, Now::default());
         assert!(reply.body.len() < 1_000, "{} bytes", reply.body.len());
     }
     let long = "x".repeat(257);
     let request = Request { query: &format!("channel=ok&channel=%00&channel={long}"), ..GET };
-    let reply = open(&hub, &request, Access::forbid("no"), 0);
+    let reply = open(&hub, &request, Access::forbid("no"), Now::default());
     assert!(events(&reply.body)[0].data.contains(r#""channels":["ok"]"#));
     assert_eq!(hub.stats().log.channels, 0);
 }
@@ -144,7 +146,7 @@ fn a_keep_alive_moves_the_position_on_in_either_form() {
 fn a_place_comes_back_when_its_stream_ends_in_any_way() {
     let hub = new_hub(Config::new().max_streams(1).max_streams_per_address(1));
     let peer = Some("10.0.0.1".parse().unwrap());
-    let get = || open(&hub, &Request { query: "channel=a", peer, ..GET }, Access::allow(), 0);
+    let get = || open(&hub, &Request { query: "channel=a", peer, ..GET }, Access::allow(), Now::default());
     for end in [drop, |stream: Stream| stream.close(CloseReason::Client)] {
         let stream = get().stream.unwrap();
         assert_eq!(get().status, 503);
