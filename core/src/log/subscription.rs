@@ -147,6 +147,9 @@ fn read_from(
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if !self.log.process().is_current() {
+            return;
+        }
         for channel in self.channels.iter() {
             if let Some(mut state) = channel.unsubscribe() {
                 self.log.trim(&mut state);

@@ -23,7 +23,7 @@ use self::{
     connection::Connections,
     listener::{Listener, accept},
 };
-use crate::{engine::Origin, error::Result, events::Events};
+use crate::{engine::Origin, error::Result, events::Events, fork::Own};
 
 /// Builds a [`Server`]: mounts first, then [`bind`](Self::bind).
 ///
@@ -46,7 +46,7 @@ pub struct Server {
     address: Address,
     events: Events,
     origin: Arc<Origin>,
-    stop: tokio::sync::watch::Sender<bool>,
+    stop: Own<tokio::sync::watch::Sender<bool>>,
     done: Done,
 }
 
@@ -94,7 +94,7 @@ impl ServerBuilder {
         });
         tracing::info!(%address, "listening");
         let done = Done(std::sync::Mutex::new(done));
-        let server = Arc::new(Server { address, events: self.events, origin, stop, done });
+        let server = Arc::new(Server { address, events: self.events, origin, stop: Own::new(stop), done });
         server.events.add_server(&server);
         Ok(server)
     }
@@ -109,6 +109,9 @@ impl Server {
     /// Ends it within `timeout`: takes no more connections, finishes the requests it is answering, and ends its
     /// streams, whose clients are asked to come back later. Blocks until then; false when the time was not enough.
     pub fn close(&self, timeout: Duration) -> bool {
+        if self.events.is_forked() {
+            return false;
+        }
         let deadline = Instant::now() + timeout;
         self.stop_accepting();
         let answered = self.done.wait(deadline);
@@ -126,6 +129,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.events.is_forked() {
+            return;
+        }
         self.stop_accepting();
         if let Ok(engine) = self.events.engine() {
             engine.close_streams(Some(&self.origin), Duration::ZERO);

@@ -20,7 +20,7 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Vec::new(), stream: None }
     }
 
-    pub(super) fn text(status: u16, text: &str) -> Self {
+    pub(crate) fn text(status: u16, text: &str) -> Self {
         Self { body: format!("{text}\n").into_bytes(), ..Self::empty(status) }
             .header("Content-Type", "text/plain; charset=utf-8")
             .header("Cache-Control", "no-store")
