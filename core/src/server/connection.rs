@@ -9,6 +9,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
+    fallback::Fallback,
     handoff::{First, Handoff, serve, whole},
     listener::Connection,
     mount::{Mount, Rule},
@@ -28,20 +29,26 @@ pub(super) struct Connections {
 struct Shared {
     events: Events,
     mounts: Vec<Mount>,
+    fallback: Option<Fallback>,
     origin: Arc<Origin>,
     http: http1::Builder,
     max_url_bytes: usize,
 }
 
 impl Connections {
-    pub(super) fn new(events: &Events, mounts: Vec<Mount>, origin: Arc<Origin>) -> Self {
+    pub(super) fn new(
+        events: &Events,
+        mounts: Vec<Mount>,
+        fallback: Option<Fallback>,
+        origin: Arc<Origin>,
+    ) -> Self {
         let config = events.hub().config();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
             .max_buf_size(config.max_header_bytes as usize);
         let max_url_bytes = config.max_url_bytes as usize;
-        let shared = Shared { events: events.clone(), mounts, origin, http, max_url_bytes };
+        let shared = Shared { events: events.clone(), mounts, fallback, origin, http, max_url_bytes };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
     }
 
@@ -71,8 +78,7 @@ async fn run<C: Connection>(
 ) {
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (parts, _) = request.into_parts();
-        let answer = shared.answer(parts, peer, &handoff);
+        let answer = shared.answer(request, peer, &handoff);
         Box::pin(async { Ok::<_, Infallible>(answer.await) })
     });
     let Some((connection, stream, framing)) =
@@ -92,18 +98,23 @@ async fn run<C: Connection>(
 impl Shared {
     async fn answer(
         self: &Arc<Self>,
-        parts: Parts,
+        request: hyper::Request<Incoming>,
         peer: Option<IpAddr>,
         handoff: &Handoff,
     ) -> Response<First> {
+        let (parts, body) = request.into_parts();
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.max_url_bytes {
             let text = format!("the URL has {target} bytes; at most {} are allowed\n", self.max_url_bytes);
             return plain(414, text);
         }
         let Some(mount) = self.mounts.iter().find(|mount| mount.matches(parts.uri.path())) else {
-            return plain(404, "there is no stream here\n");
+            return match self.fallback.clone() {
+                Some(fallback) => fallback.answer(parts, body, peer).await,
+                None => plain(404, "there is no stream here\n"),
+            };
         };
+        drop(body);
         let version = parts.version;
         if let Some(reply) = with_request(&parts, peer, |request| self.events.screen(request)) {
             return respond(reply, version, handoff);
@@ -165,6 +176,6 @@ fn respond(reply: Reply, version: Version, handoff: &Handoff) -> Response<First>
     response.body(body).unwrap_or_else(|_| plain(500, "the reply cannot be sent\n"))
 }
 
-fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
+pub(super) fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
     whole(Response::builder().status(status).header("Content-Type", "text/plain; charset=utf-8"), text)
 }
