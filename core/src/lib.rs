@@ -9,6 +9,7 @@ mod engine;
 pub mod error;
 #[cfg(feature = "runtime")]
 mod events;
+mod fork;
 pub mod grip;
 pub mod log;
 #[cfg(feature = "runtime")]
@@ -35,7 +36,7 @@ pub use {
     events::{Channel, Closed, Events, Receipt},
     publish::{ProxyResult, PublishFailure},
     pull::Pull,
-    server::{Address, Body, Mount, Server, ServerBuilder},
+    server::{Address, Answer, Body, Mount, Server, ServerBuilder},
     subscribe::{Message, Messages, Received, Subscription},
 };
 
