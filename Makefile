@@ -31,7 +31,7 @@ test-rust: ## Tests of the Rust crates
 .PHONY: test-floors
 test-floors: ## The floors without I/O: alone, and their races by a model checker
 	cargo clippy -p evstream --no-default-features --all-targets -- -D warnings
-	RUSTFLAGS="--cfg loom" cargo test -p evstream --no-default-features --lib --target-dir target/loom loom
+	RUSTFLAGS="--cfg evstream_loom" cargo test -p evstream --no-default-features --lib --target-dir target/loom loom
 
 .PHONY: test-fuzz
 test-fuzz: ## Each fuzz target for FUZZ_SECONDS

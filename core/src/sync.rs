@@ -1,11 +1,11 @@
-//! The locks and atomics of the log, which the model checker replaces by its own (`--cfg loom`).
+//! The locks and atomics of the log, which the model checker replaces by its own (`--cfg evstream_loom`).
 
-#[cfg(loom)]
+#[cfg(evstream_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
-#[cfg(not(loom))]
+#[cfg(not(evstream_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},

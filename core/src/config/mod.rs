@@ -122,8 +122,8 @@ options! {
     /// Milliseconds after which a stream is closed so that the client comes back; up to a tenth is added at random.
     /// 0 lets streams live for ever.
     max_age_ms: Integer(0..=604_800_000) = 0;
-    /// Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added at
-    /// random, so that clients do not come back all at once.
+    /// Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added, another
+    /// part of it for each client, so that they do not come back all at once.
     retry_ms: Integer(0..=3_600_000) = 2_000;
     /// Streams open at once; one more is answered with 503. 0 sets no limit.
     max_streams: Integer(0..=100_000_000) = 0;

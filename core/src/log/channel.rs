@@ -40,6 +40,8 @@ pub(super) struct State {
     /// Sequence number of the newest event.
     pub(super) last: u64,
     pub(super) subscribers: usize,
+    /// Whether a proxy was told a place on this channel, and asks for what comes after it.
+    pub(super) quoted: bool,
     /// Whether the history index has an entry for this channel.
     pub(super) indexed: bool,
     /// When the channel was last published to, subscribed to, or seen in use by a sweep.
@@ -63,6 +65,7 @@ impl Channel {
             floor,
             last: floor,
             subscribers: 0,
+            quoted: false,
             indexed: false,
             touched_ms: now_ms,
             watchers: Arc::from(Vec::new()),
@@ -133,11 +136,13 @@ impl State {
 
     /// The place of the last event up to `upto`; of the newest that is gone, when that is all that is known.
     pub(super) fn last_upto(&self, upto: u64) -> u64 {
-        match self.after(upto) {
+        let last = match self.after(upto) {
             0 if self.ring.is_empty() => self.last,
             0 => self.evicted,
             next => self.ring[next - 1].seq,
-        }
+        };
+        // An event may have come and gone meanwhile: nobody has seen it.
+        last.min(upto)
     }
 
     /// Where in the ring the first event after `cursor` is.

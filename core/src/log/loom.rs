@@ -1,7 +1,7 @@
 //! The races of the log under the loom model checker, which goes through every order in which threads may take turns
 //! and see each other's writes.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p evstream --no-default-features --lib --target-dir target/loom loom`
+//! `RUSTFLAGS="--cfg evstream_loom" cargo test -p evstream --no-default-features --lib --target-dir target/loom loom`
 
 use std::sync::Arc;
 

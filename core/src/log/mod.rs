@@ -5,11 +5,11 @@
 
 mod channel;
 mod history;
-#[cfg(all(test, loom))]
+#[cfg(all(test, evstream_loom))]
 mod loom;
 mod store;
 mod subscription;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(evstream_loom)))]
 mod tests;
 
 #[cfg(feature = "runtime")]

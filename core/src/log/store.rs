@@ -126,7 +126,7 @@ impl Log {
         let mut channels = self.write_channels();
         // Clients may name channels at will, so these must not pile up until the next sweep.
         if channels.len() >= self.crowded.load(Ordering::Relaxed) {
-            self.forget(&mut channels, now_ms);
+            self.forget(&mut channels, now_ms, true);
             self.crowded.store(CROWDED.max(2 * channels.len()), Ordering::Relaxed);
         }
         // Read under the lock: a channel forgotten just now has left its mark.
@@ -185,7 +185,7 @@ impl Log {
         if is_due(&self.next_sweep_ms, SWEEP_EVERY_MS) {
             self.expire(now_ms);
             if is_due(&self.next_forget_ms, FORGET_AFTER_MS / 4) {
-                self.forget(&mut self.write_channels(), now_ms);
+                self.forget(&mut self.write_channels(), now_ms, false);
             }
         }
     }
@@ -199,7 +199,7 @@ impl Log {
     /// Drops events that are too old and forgets channels that nobody uses.
     pub fn sweep(&self, now_ms: u64) {
         self.expire(now_ms);
-        self.forget(&mut self.write_channels(), now_ms);
+        self.forget(&mut self.write_channels(), now_ms, false);
     }
 
     /// Figures at this moment.
@@ -242,9 +242,9 @@ impl Log {
     /// Takes channels out that are empty, have no reader and no handle, and were not used for a while.
     ///
     /// What they lost is remembered in one number, so a position from before is answered with a reset rather than
-    /// with silence. The wait keeps that from hitting clients that reconnect. A channel that never had an event has
-    /// lost nothing, so it is not waited for.
-    fn forget(&self, channels: &mut Channels, now_ms: u64) {
+    /// with silence. The wait keeps that from hitting clients that reconnect. Where it is crowded, channels that
+    /// never had an event and whose places no proxy knows are not waited for.
+    fn forget(&self, channels: &mut Channels, now_ms: u64, crowded: bool) {
         channels.retain(|_, channel| {
             // If the map's is the only reference, no other can be taken while the map is locked.
             let in_use = Arc::strong_count(channel) > 1;
@@ -253,7 +253,8 @@ impl Log {
                 state.touched_ms = now_ms;
             }
             let idle_ms = now_ms.saturating_sub(state.touched_ms);
-            let waits = state.last > state.floor && idle_ms < FORGET_AFTER_MS;
+            let matters = state.last > state.floor || state.quoted || !crowded;
+            let waits = matters && idle_ms < FORGET_AFTER_MS;
             if in_use || state.subscribers > 0 || !state.ring.is_empty() || waits {
                 return true;
             }
@@ -286,7 +287,7 @@ impl Log {
 type Channels = HashMap<Box<str>, Arc<Channel>>;
 
 /// Fewer channels than this are not worth going through before the next sweep.
-const CROWDED: usize = 1_024;
+const CROWDED: usize = 16_384;
 
 /// How late an event may be dropped for its age.
 const SWEEP_EVERY_MS: u64 = 1_000;

@@ -76,9 +76,14 @@ impl Subscription {
         read_from(&self.log, &self.channels, |index| cursors[index], usize::MAX, items)
     }
 
-    /// For each channel, the place of its last event up to `upto`.
+    /// For each channel, the place of its last event up to `upto`, for a proxy to come back with.
     pub fn last_each(&self, upto: u64) -> Vec<u64> {
-        self.channels.iter().map(|channel| channel.lock().last_upto(upto)).collect()
+        let last = |channel: &Arc<Channel>| {
+            let mut state = channel.lock();
+            state.quoted = true;
+            state.last_upto(upto)
+        };
+        self.channels.iter().map(last).collect()
     }
 
     /// What keeps a reader from going on from `cursor`, if anything does.

@@ -158,13 +158,36 @@ fn channels_that_only_clients_name_do_not_pile_up() {
     let log = new_log(LIMITS);
     publish(&log, "events", "x", 0);
     let reader = Subscription::new(&log, ["reader"], 0);
-    for n in 0..10_000 {
+    let proxy = Subscription::new(&log, ["proxy"], 0);
+    assert_eq!(proxy.last_each(1), [0]);
+    drop(proxy);
+    for n in 0..100_000 {
         drop(Subscription::new(&log, [&*format!("made-up-{n}")], 0));
-        assert!(log.stats().channels < 3_000);
+        assert!(log.stats().channels < 40_000);
     }
-    assert!(log.rings().contains_key("events") && log.rings().contains_key("reader"));
+    for name in ["events", "reader", "proxy"] {
+        assert!(log.rings().contains_key(name), "{name} is needed");
+    }
     assert_eq!(reader.gap(0), None, "no position is lost by that");
     assert_eq!(Subscription::new(&log, ["made-up-0"], 0).gap(0), None);
+}
+
+#[test]
+fn a_proxy_is_told_the_last_places_it_can_have_seen() {
+    let log = new_log(Limits { history_events: 1, backlog_events: 2, ..LIMITS });
+    let reader = Subscription::new(&log, ["a", "b", "c"], 0);
+    for channel in ["a", "b", "a", "a"] {
+        publish(&log, channel, "", 0);
+    }
+    assert_eq!(reader.last_each(4), [4, 2, 0]);
+    assert_eq!(reader.last_each(3), [3, 2, 0]);
+    let mut items = Vec::new();
+    assert_eq!(reader.read_each(&[3, 0, 0], &mut items), Ok(4));
+    assert_eq!(items.iter().map(|item| item.seq).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(reader.read_each(&[0, 2, 0], &mut items), Err(Gap { channels: vec![0], head: 4 }));
+    // What has come and gone since the proxy was answered is not behind it.
+    log.sweep(LONG_MS);
+    assert_eq!(reader.last_each(1), [1, 1, 0]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod open;
 mod reply;
 mod request;
 mod stats;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(evstream_loom)))]
 mod tests;
 
 pub use access::Access;
