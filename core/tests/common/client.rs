@@ -200,6 +200,11 @@ impl Conn {
     /// The response that comes now is a stream.
     pub fn into_stream(mut self) -> Client {
         let head = self.head();
+        self.continue_stream(head)
+    }
+
+    /// The response whose head was read is a stream.
+    pub fn continue_stream(self, head: Head) -> Client {
         assert_eq!(head.status, 200, "{head:?}");
         let body = head.framing();
         Client::new(self, head, body)
