@@ -7,12 +7,13 @@
 use std::{
     future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +21,10 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, rt, server::conn::http1, service::HttpService};
 use hyper_util::rt::TokioIo;
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::watch,
+};
 
 use super::listener::Connection;
 use crate::{engine::Framing, stream::Stream};
@@ -121,10 +125,33 @@ where
             if let Some((stream, _)) = handoff.take() {
                 stream.close(crate::stream::CloseReason::Client);
             }
+            if !stopping {
+                linger(http.into_parts().io.io.into_inner(), stop).await;
+            }
             None
         }
     }
 }
+
+/// Reads on for a moment after the last response. A connection that is closed with something unread is reset, and
+/// then a client whose request was refused early may never see why.
+async fn linger(mut connection: impl Connection, stop: impl Future) {
+    let mut stop = pin!(stop);
+    let mut drained = pin!(async {
+        let mut scratch = [0; 4_096];
+        connection.shutdown().await?;
+        while connection.read(&mut scratch).await? > 0 {}
+        io::Result::Ok(())
+    });
+    let either = poll_fn(|cx| {
+        let is_over = stop.as_mut().poll(cx).is_ready() || drained.as_mut().poll(cx).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    });
+    let _ = tokio::time::timeout(LINGER, either).await;
+}
+
+/// What is sent by then was on its way when the client was answered.
+const LINGER: Duration = Duration::from_secs(2);
 
 impl http_body::Body for First {
     type Data = Bytes;

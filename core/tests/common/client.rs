@@ -91,6 +91,13 @@ impl Conn {
         self
     }
 
+    /// Sends until the server takes no more, for what it may refuse before it has read all.
+    pub fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        if let Err(error) = self.socket.write_all(bytes.as_ref()) {
+            assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+        }
+    }
+
     /// Sends an HTTP/1.1 request.
     pub fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) -> &mut Self {
         let mut text = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
@@ -193,6 +200,11 @@ impl Conn {
     /// The response that comes now is a stream.
     pub fn into_stream(mut self) -> Client {
         let head = self.head();
+        self.continue_stream(head)
+    }
+
+    /// The response whose head was read is a stream.
+    pub fn continue_stream(self, head: Head) -> Client {
         assert_eq!(head.status, 200, "{head:?}");
         let body = head.framing();
         Client::new(self, head, body)
