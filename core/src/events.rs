@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     engine::{Engine, Framing},
     error::{Error, ErrorKind, Result},
+    fork::Own,
     log,
     publish::{ProxyResult, Publisher, Ticket},
     pull::Pull,
@@ -47,9 +48,9 @@ pub struct Events {
 struct Inner {
     hub: Arc<Hub>,
     clock: Clock,
-    engine: OnceLock<Engine>,
+    engine: Own<OnceLock<Engine>>,
     starting: Mutex<()>,
-    runtime: Runtime,
+    runtime: Own<Runtime>,
     servers: Mutex<Vec<Weak<Server>>>,
     publisher: OnceLock<Publisher>,
     closed: AtomicBool,
@@ -84,11 +85,11 @@ pub struct Closed {
 impl Events {
     /// An application's events with these settings. Fails with `invalid-config` when one is out of range.
     pub fn new(config: Config) -> Result<Self> {
-        let runtime = Runtime::new(config.server_threads as usize);
+        let runtime = Own::new(Runtime::new(config.server_threads as usize));
         let inner = Inner {
             hub: Hub::new(config, random_epoch())?,
             clock: Clock::start(),
-            engine: OnceLock::new(),
+            engine: Own::new(OnceLock::new()),
             starting: Mutex::new(()),
             runtime,
             servers: Mutex::default(),
@@ -100,16 +101,18 @@ impl Events {
 
     /// Publishes an event to a channel. Never waits for a client.
     ///
-    /// Fails with `invalid-channel`, `invalid-event`, `too-large` or `closed`.
+    /// Fails with `invalid-channel`, `invalid-event`, `too-large`, `closed` or `forked`.
     pub fn publish(&self, channel: &str, event: Event<'_>) -> Result<Receipt> {
         check_channel(channel)?;
+        self.check_open()?;
         let now_ms = self.now_ms();
         self.publish_to(&self.hub().log().channel(channel, now_ms), &event, now_ms)
     }
 
-    /// The channel of that name, for publishing often. Fails with `invalid-channel`.
+    /// The channel of that name, for publishing often. Fails with `invalid-channel`, `closed` or `forked`.
     pub fn channel(&self, name: &str) -> Result<Channel> {
         check_channel(name)?;
+        self.check_open()?;
         Ok(Channel { events: self.clone(), channel: self.hub().log().channel(name, self.now_ms()) })
     }
 
@@ -119,6 +122,9 @@ impl Events {
     /// [`open`](Self::open) does this too. Call it yourself when deciding on access is costly, or must not happen for
     /// a proxy's request, which carries no cookies.
     pub fn screen(&self, request: &Request<'_>) -> Option<Reply> {
+        if self.is_forked() {
+            return Some(Reply::text(503, FORKED));
+        }
         screen(self.hub(), request, self.now())
     }
 
@@ -127,6 +133,9 @@ impl Events {
     /// Send the reply's status, headers and body. When it has a stream, keep the response open and give the stream to
     /// one driver: [`adopt`](Self::adopt) or [`pull`](Self::pull).
     pub fn open(&self, request: &Request<'_>, access: Access) -> Reply {
+        if self.is_forked() {
+            return Reply::text(503, FORKED);
+        }
         open(self.hub(), request, access, self.now())
     }
 
@@ -167,16 +176,19 @@ impl Events {
         Err(Error::new(ErrorKind::InvalidArgument, "the events have an observer already"))
     }
 
-    /// Figures at this moment.
+    /// Figures at this moment; all zero in a forked child, which has no streams.
     pub fn stats(&self) -> Stats {
+        if self.is_forked() {
+            return Stats::default();
+        }
         self.hub().stats()
     }
 
     /// Ends everything within `timeout`: refuses further publishing, asks each client to come back later, ends the
     /// streams and servers, delivers what waits for proxies, and joins the threads. Blocks until then. Calling it
-    /// again does nothing.
+    /// again, or in a forked child, does nothing.
     pub fn close(&self, timeout: Duration) -> Closed {
-        if self.inner.closed.swap(true, Ordering::SeqCst) {
+        if self.is_forked() || self.inner.closed.swap(true, Ordering::SeqCst) {
             return Closed::default();
         }
         let deadline = deadline(timeout);
@@ -287,8 +299,19 @@ impl Events {
         Err(Error::new(ErrorKind::InvalidArgument, "the stream was opened by other events than these"))
     }
 
-    fn check_open(&self) -> Result<()> {
+    /// Fails with `closed`, or with `forked` in a child of the process that made the events: their threads are not
+    /// there. Make new events in each child instead.
+    pub fn check_open(&self) -> Result<()> {
+        self.check_process()?;
         if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.is_forked() { Err(Error::new(ErrorKind::Forked, FORKED)) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        !self.hub().log().process().is_current()
     }
 }
 
@@ -317,6 +340,9 @@ impl Channel {
 
     /// Streams and subscriptions of this process that read it now.
     pub fn streams(&self) -> usize {
+        if self.events.is_forked() {
+            return 0;
+        }
         self.channel.subscribers()
     }
 
@@ -325,6 +351,8 @@ impl Channel {
         self.events.publish_to(&self.channel, &event, self.events.now_ms())
     }
 }
+
+const FORKED: &str = "the events belong to the process that forked this one; make new ones after a fork";
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the events are closed")

@@ -9,6 +9,7 @@ mod engine;
 pub mod error;
 #[cfg(feature = "runtime")]
 mod events;
+mod fork;
 pub mod grip;
 pub mod log;
 #[cfg(feature = "runtime")]

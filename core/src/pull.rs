@@ -54,8 +54,9 @@ impl Pull {
 
     /// The next bytes, waiting for them at most `timeout`; `None` when the stream has ended.
     ///
-    /// Fails with `timeout`; then simply call it again.
+    /// Fails with `timeout`, and then simply call it again, or with `forked`.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Bytes>> {
+        self.events.check_process()?;
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if let Poll::Ready(chunk) = self.take() {
@@ -96,7 +97,9 @@ impl Pull {
 
     /// What can be had at this moment.
     fn take(&mut self) -> Poll<Option<Bytes>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.events.is_forked()) else {
+            return Poll::Ready(None);
+        };
         // Before we look: what comes after raises it again, and nothing comes after it was closed.
         let is_last = self.signal.lower();
         self.items.clear();

@@ -82,6 +82,7 @@ impl Subscription {
         if unique.is_empty() {
             return Err(Error::new(ErrorKind::InvalidChannel, "a subscription needs at least one channel"));
         }
+        events.check_open()?;
         let channels = log::Subscription::new(events.hub().log(), unique, events.now_ms());
         let cursor = events.hub().log().head();
         let signal = Signal::new();
@@ -97,8 +98,10 @@ impl Subscription {
         })
     }
 
-    /// The next message, waiting for it at most `timeout`; `None` when the events are closed. Fails with `timeout`.
+    /// The next message, waiting for it at most `timeout`; `None` when the events are closed. Fails with `timeout` or
+    /// `forked`.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        self.events.check_process()?;
         match self.next_before(Instant::now().checked_add(timeout)) {
             Poll::Ready(message) => Ok(message),
             Poll::Pending => {
@@ -137,6 +140,9 @@ impl Subscription {
     }
 
     fn take(&mut self) -> Poll<Option<Message>> {
+        if self.events.is_forked() {
+            return Poll::Ready(None);
+        }
         let mut is_last = false;
         if self.items.is_empty() {
             is_last = self.signal.lower();

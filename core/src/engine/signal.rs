@@ -14,6 +14,7 @@ use super::{
     inbox::{Command, Inbox},
     timers::NEVER,
 };
+use crate::fork::Process;
 
 /// A flag that is raised by a shard and awaited by one reader, which may block, poll or be called back.
 #[derive(Default)]
@@ -180,17 +181,20 @@ impl Drop for Raiser {
 pub(crate) struct Watching {
     inbox: Arc<Inbox>,
     signal: Arc<Signal>,
+    process: Process,
 }
 
 impl Watching {
     pub(super) fn new(inbox: Arc<Inbox>, signal: Arc<Signal>) -> Self {
-        Self { inbox, signal }
+        Self { inbox, signal, process: Process::current() }
     }
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.inbox.post(Command::Unwatch { signal: self.signal.clone() });
+        if self.process.is_current() {
+            self.inbox.post(Command::Unwatch { signal: self.signal.clone() });
+        }
     }
 }
 

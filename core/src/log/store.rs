@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    fork::Process,
     sync::{AtomicU64, AtomicUsize, Ordering, RwLock, RwLockWriteGuard},
     wire::{Epoch, Event, Frame, Position},
 };
@@ -30,6 +31,7 @@ pub struct Log {
     history: History,
     next_sweep_ms: AtomicU64,
     next_forget_ms: AtomicU64,
+    process: Process,
 }
 
 /// What the log keeps. See the settings of the same names.
@@ -92,6 +94,7 @@ impl Log {
             history: History::default(),
             next_sweep_ms: AtomicU64::new(SWEEP_EVERY_MS),
             next_forget_ms: AtomicU64::new(FORGET_AFTER_MS),
+            process: Process::current(),
         }
     }
 
@@ -103,6 +106,11 @@ impl Log {
     /// Sequence number of the newest event, 0 before the first.
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::SeqCst)
+    }
+
+    /// The process that made it; a forked child must leave its locks alone.
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// The position with sequence number `seq` in this log.

@@ -158,6 +158,9 @@ impl Gap {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if !self.log.process().is_current() {
+            return;
+        }
         for channel in self.channels.iter() {
             if let Some(mut state) = channel.unsubscribe() {
                 self.log.trim(&mut state);

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{Shutdown, SocketAddr, ToSocketAddrs},
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::Path,
     pin::pin,
@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -119,6 +120,11 @@ impl Listener {
 
     /// Refuses connections from now on, and takes its socket file away.
     fn close(self) {
+        // A child that was forked off may have the socket too, and the port must not stay open because of it.
+        let _ = match &self {
+            Self::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            Self::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+        };
         if let Self::Unix(listener) = &self
             && let Ok(address) = listener.local_addr()
             && let Some(path) = address.as_pathname()

@@ -30,6 +30,7 @@ use crate::{
     engine::Origin,
     error::{Error, ErrorKind, Result},
     events::Events,
+    fork::Own,
     grip::Auth,
 };
 
@@ -55,7 +56,7 @@ pub struct Server {
     address: Address,
     events: Events,
     origin: Arc<Origin>,
-    stop: tokio::sync::watch::Sender<bool>,
+    stop: Own<tokio::sync::watch::Sender<bool>>,
     done: Done,
 }
 
@@ -120,7 +121,7 @@ impl ServerBuilder {
         });
         tracing::info!(%address, "listening");
         let done = Done(std::sync::Mutex::new(done));
-        let server = Arc::new(Server { address, events: self.events, origin, stop, done });
+        let server = Arc::new(Server { address, events: self.events, origin, stop: Own::new(stop), done });
         server.events.add_server(&server);
         Ok(server)
     }
@@ -135,6 +136,9 @@ impl Server {
     /// Ends it within `timeout`: takes no more connections, finishes the requests it is answering, and ends its
     /// streams, whose clients are asked to come back later. Blocks until then; false when the time was not enough.
     pub fn close(&self, timeout: Duration) -> bool {
+        if self.events.is_forked() {
+            return false;
+        }
         let deadline = deadline(timeout);
         self.stop_accepting();
         self.close_streams(deadline);
@@ -157,6 +161,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.events.is_forked() {
+            return;
+        }
         self.stop_accepting();
         self.origin.end();
         self.close_streams(Instant::now());

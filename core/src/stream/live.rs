@@ -144,6 +144,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if !self.hub.log().process().is_current() {
+            return;
+        }
         self.hub.admission.leave(self.peer, self.hub.config().max_streams_per_address);
         self.hub.counters.count_close(self.close_reason);
         self.hub.tell(|observer| observer.stream_closed(self, self.close_reason));
