@@ -36,7 +36,7 @@ pub use {
     events::{Channel, Closed, Events, Receipt},
     publish::{ProxyResult, PublishFailure},
     pull::Pull,
-    server::{Address, Body, Mount, Server, ServerBuilder},
+    server::{Address, Answer, Body, Mount, Server, ServerBuilder},
     subscribe::{Message, Messages, Received, Subscription},
 };
 

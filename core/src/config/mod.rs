@@ -169,6 +169,10 @@ options! {
     max_header_bytes: Integer(8_192..=1_048_576) = 16_384;
     /// Largest request target (path and query), in bytes; a longer one is answered with 414.
     max_url_bytes: Integer(64..=65_534) = 8_192;
+    /// Largest request body that a server's fallback is given, in bytes; a larger one is answered with 413.
+    max_body_bytes: Integer(0..=1_073_741_824) = 1_048_576;
+    /// Milliseconds in which a client must send a whole request body.
+    body_timeout_ms: Integer(10..=3_600_000) = 30_000;
 }
 
 impl Config {

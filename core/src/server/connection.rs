@@ -15,6 +15,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
+    fallback::Fallback,
     handoff::{First, Handoff, serve, whole},
     listener::Connection,
     mount::{Authorize, Mount, Rule},
@@ -36,6 +37,7 @@ struct Shared {
     events: Events,
     mounts: Vec<Mount>,
     inlet: Option<Inlet>,
+    fallback: Option<Fallback>,
     origin: Arc<Origin>,
     http: http1::Builder,
     max_url_bytes: usize,
@@ -46,6 +48,7 @@ impl Connections {
         events: &Events,
         mounts: Vec<Mount>,
         inlet: Option<Inlet>,
+        fallback: Option<Fallback>,
         origin: Arc<Origin>,
     ) -> Self {
         let config = events.hub().config();
@@ -54,7 +57,7 @@ impl Connections {
             .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
             .max_buf_size(config.max_header_bytes as usize);
         let max_url_bytes = config.max_url_bytes as usize;
-        let shared = Shared { events: events.clone(), mounts, inlet, origin, http, max_url_bytes };
+        let shared = Shared { events: events.clone(), mounts, inlet, fallback, origin, http, max_url_bytes };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
     }
 
@@ -122,8 +125,12 @@ impl Shared {
             return respond(reply, parts.version, handoff);
         }
         let Some(mount) = self.mounts.iter().find(|mount| mount.matches(parts.uri.path())) else {
-            return plain(404, "there is no stream here\n");
+            return match self.fallback.clone() {
+                Some(fallback) => fallback.answer(parts, body, peer).await,
+                None => plain(404, "there is no stream here\n"),
+            };
         };
+        drop(body);
         let version = parts.version;
         if let Some(reply) = with_request(&parts, peer, |request| self.events.screen(request)) {
             return respond(reply, version, handoff);
@@ -193,6 +200,6 @@ fn respond(reply: Reply, version: Version, handoff: &Handoff) -> Response<First>
     response.body(body).unwrap_or_else(|_| plain(500, "the reply cannot be sent\n"))
 }
 
-fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
+pub(super) fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
     whole(Response::builder().status(status).header("Content-Type", "text/plain; charset=utf-8"), text)
 }

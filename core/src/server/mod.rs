@@ -4,6 +4,7 @@
 
 mod body;
 mod connection;
+mod fallback;
 mod handoff;
 mod listener;
 mod mount;
@@ -18,10 +19,12 @@ use std::{
 };
 
 pub use body::Body;
+pub use fallback::Answer;
 pub use mount::Mount;
 
 use self::{
     connection::Connections,
+    fallback::{Act, Fallback},
     listener::{Listener, accept},
     publish::Inlet,
 };
@@ -32,6 +35,7 @@ use crate::{
     events::Events,
     fork::Own,
     grip::Auth,
+    stream::Request,
 };
 
 /// Builds a [`Server`]: mounts first, then [`bind`](Self::bind).
@@ -43,11 +47,11 @@ use crate::{
 /// println!("curl -N 'http://{}/events/?channel=clock'", server.address());
 /// # Ok::<(), evstream::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct ServerBuilder {
     events: Events,
     mounts: Vec<Mount>,
     publish_auth: Option<Auth>,
+    fallback: Option<Arc<Act>>,
 }
 
 /// A listening server. It goes on until it, or its [`Events`], is closed; dropping it closes it at once.
@@ -72,10 +76,11 @@ pub enum Address {
 
 impl ServerBuilder {
     pub(crate) fn new(events: Events) -> Self {
-        Self { events, mounts: Vec::new(), publish_auth: None }
+        Self { events, mounts: Vec::new(), publish_auth: None, fallback: None }
     }
 
-    /// Adds a path with streams. Requests for other paths are answered with 404.
+    /// Adds a path with streams. Requests for other paths are answered by the
+    /// [`fallback`](Self::fallback), or with 404.
     pub fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
         self
@@ -88,6 +93,27 @@ impl ServerBuilder {
     /// to a loopback address or a Unix socket.
     pub fn accept_publish(mut self, auth: Auth) -> Self {
         self.publish_auth = Some(auth);
+        self
+    }
+
+    /// Answers requests for other paths than those of the mounts, so that an application without a web framework can
+    /// serve its page and take what is posted.
+    ///
+    /// `act` is given the request and its body, which is bounded by the settings `max_body_bytes` and
+    /// `body_timeout_ms`. It may block: it runs on a thread that is there for this. If it panics, or its answer is not
+    /// valid HTTP, the client is answered with 500.
+    ///
+    /// ```
+    /// # use evstream::{Answer, Config, Events, Mount};
+    /// # let events = Events::new(Config::new())?;
+    /// let server = events.server().mount(Mount::new("/events/")).fallback(|request, _body| match request.path {
+    ///     "/" => Answer::new(200, "text/html", "<script>new EventSource('/events/?channel=clock')</script>"),
+    ///     _ => Answer::new(404, "text/plain", "there is nothing here"),
+    /// });
+    /// # Ok::<(), evstream::Error>(())
+    /// ```
+    pub fn fallback(mut self, act: impl Fn(&Request<'_>, &[u8]) -> Answer + Send + Sync + 'static) -> Self {
+        self.fallback = Some(Arc::new(act));
         self
     }
 
@@ -114,7 +140,8 @@ impl ServerBuilder {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (finish, done) = std::sync::mpsc::channel();
         let origin = Arc::new(Origin::default());
-        let connections = Connections::new(&self.events, self.mounts, inlet, origin.clone());
+        let fallback = self.fallback.map(|act| Fallback::new(act, self.events.hub().config()));
+        let connections = Connections::new(&self.events, self.mounts, inlet, fallback, origin.clone());
         runtime.spawn(async move {
             accept(listener, connections, stopped).await;
             drop(finish);
@@ -124,6 +151,12 @@ impl ServerBuilder {
         let server = Arc::new(Server { address, events: self.events, origin, stop: Own::new(stop), done });
         server.events.add_server(&server);
         Ok(server)
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("mounts", &self.mounts).finish_non_exhaustive()
     }
 }
 
