@@ -316,6 +316,11 @@ impl Events {
 }
 
 impl Receipt {
+    /// GRIP proxies that are sent the event.
+    pub fn proxies(&self) -> usize {
+        self.ticket.as_ref().map_or(0, |ticket| ticket.proxies())
+    }
+
     /// Waits until every GRIP proxy has taken the event or failed, and says which; empty when none is configured.
     ///
     /// Fails with `timeout` when the time was not enough. The events are delivered also when nobody waits.

@@ -111,3 +111,25 @@ impl Publisher {
         item.to_json()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, time::Duration};
+
+    use crate::{Config, ErrorKind, Event, Events};
+
+    #[test]
+    fn whoever_waits_is_told_when_the_events_are_dropped() {
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections, and never answers
+        let url = format!("http://{}/", proxy.local_addr().unwrap());
+        let events = Events::new(Config::new().grip(vec![url.into()])).unwrap();
+        let taken = events.publish("a", Event::text("1")).unwrap();
+        let waiting = events.publish("a", Event::text("2")).unwrap();
+        drop(events);
+        for receipt in [taken, waiting] {
+            let results = receipt.wait(Duration::from_secs(10)).unwrap();
+            let error = results[0].result.as_ref().unwrap_err();
+            assert_eq!((results.len(), error.kind()), (receipt.proxies(), ErrorKind::Closed));
+        }
+    }
+}

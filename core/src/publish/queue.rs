@@ -192,6 +192,13 @@ impl Queue {
     }
 }
 
+/// Also when the events are dropped without being closed: whoever waits for the answer must not wait for ever.
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.ticket.abandon(self.index);
+    }
+}
+
 impl State {
     fn take_batch(&mut self) -> (Batch, Vec<Pending>) {
         let mut batch = Batch::new();
