@@ -1,5 +1,8 @@
 //! Keys in JSON Web Key form (RFC 7517, RFC 7518 section 6).
 
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyAlgorithm, RSAKeyParameters,
+};
 use ring::{
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeyPairComponents},
@@ -26,13 +29,16 @@ pub(super) fn parse(text: &str) -> Result<Key> {
     let text = text.replace('+', " ");
     // The error of serde_json is not kept: it can quote the text.
     let jwk: Jwk = serde_json::from_str(&text).map_err(|_| not_a_jwk(&text))?;
-    let (algorithm, key) = match &*jwk.kty {
-        "EC" => ("ES256", jwk.ec().map(Key::new)?),
-        "RSA" => ("RS256", jwk.rsa().map(Key::new)?),
-        "oct" => ("HS256", Key::from_secret(&bytes("k", jwk.k.as_deref())?)?),
-        _ => return Err(invalid_key("the JSON Web Key has an unknown 'kty'; EC, RSA and oct are allowed")),
+    let private: Private = serde_json::from_str(&text).map_err(|_| not_a_jwk(&text))?;
+    let (algorithm, key) = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(params) => (KeyAlgorithm::ES256, Key::new(private.ec(params)?)),
+        AlgorithmParameters::RSA(params) => (KeyAlgorithm::RS256, Key::new(private.rsa(params)?)),
+        AlgorithmParameters::OctetKey(params) => {
+            (KeyAlgorithm::HS256, Key::from_secret(&bytes("k", Some(&params.value))?)?)
+        }
+        _ => return Err(not_a_jwk(&text)),
     };
-    match jwk.alg {
+    match jwk.common.key_algorithm {
         Some(alg) if alg != algorithm => Err(invalid_key(format!(
             "the JSON Web Key has an 'alg' that GRIP does not use; for this key it must be {algorithm} or absent"
         ))),
@@ -40,31 +46,23 @@ pub(super) fn parse(text: &str) -> Result<Key> {
     }
 }
 
-/// The members that matter. No `Debug`: most of them are secret in a private key.
+/// The members of private keys, which `Jwk` leaves out. No `Debug`: they are secret.
 #[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    alg: Option<String>,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
+struct Private {
     d: Option<String>,
     p: Option<String>,
     q: Option<String>,
     dp: Option<String>,
     dq: Option<String>,
     qi: Option<String>,
-    k: Option<String>,
 }
 
-impl Jwk {
-    fn ec(&self) -> Result<Material> {
-        if self.crv.as_deref() != Some("P-256") {
+impl Private {
+    fn ec(&self, params: &EllipticCurveKeyParameters) -> Result<Material> {
+        if params.curve != EllipticCurve::P256 {
             return Err(invalid_key("the JSON Web Key of type EC must have the curve ('crv') P-256"));
         }
-        let [x, y] = [bytes("x", self.x.as_deref())?, bytes("y", self.y.as_deref())?];
+        let [x, y] = [bytes("x", Some(&params.x))?, bytes("y", Some(&params.y))?];
         if x.len() != 32 || y.len() != 32 {
             return Err(invalid_key("the JSON Web Key must have 32 bytes in each of 'x' and 'y'"));
         }
@@ -83,8 +81,8 @@ impl Jwk {
         Ok(Material::EcPrivate { pair, seed: seed(&d) })
     }
 
-    fn rsa(&self) -> Result<Material> {
-        let public_key = rsa_public(&bytes("n", self.n.as_deref())?, &bytes("e", self.e.as_deref())?)?;
+    fn rsa(&self, params: &RSAKeyParameters) -> Result<Material> {
+        let public_key = rsa_public(&bytes("n", Some(&params.n))?, &bytes("e", Some(&params.e))?)?;
         if self.d.is_none() {
             return Ok(Material::RsaPublic(public_key));
         }
@@ -113,7 +111,10 @@ fn not_a_jwk(text: &str) -> Error {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     invalid_key(match json {
         Some(json) if json.get("keys").is_some() => "the key is a set of JSON Web Keys; give one of them",
-        Some(_) => "the key begins with '{' but is not a JSON Web Key: it needs 'kty', and texts as values",
+        Some(_) => {
+            "the key begins with '{' but is not a JSON Web Key that GRIP uses: its 'kty' must be EC with 'crv' P-256, \
+             'x' and 'y', RSA with 'n' and 'e', or oct with 'k', all of them texts"
+        }
         None => "the key begins with '{' but is not JSON; write a secret that begins so as 'base64:...'",
     })
 }

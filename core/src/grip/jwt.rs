@@ -1,12 +1,16 @@
 //! Signed tokens: JSON Web Tokens in compact form (RFC 7515, RFC 7519), as little of them as GRIP needs.
 //!
-//! Not by a JWT library: those that work with ring install their crypto for the whole process, which belongs to the
-//! application, and read the clock themselves. What is dangerous in JWT is taking orders from the token; here the key
-//! alone decides the algorithm, and nothing else in the token's header is obeyed.
+//! jsonwebtoken reads and writes their parts. It signs and verifies only through a provider for the whole process, which
+//! belongs to the application, so the signature itself is ring's. What is dangerous in JWT is taking orders from the
+//! token; here the key alone decides the algorithm, and nothing else in the token's header is obeyed.
 
 use std::fmt;
 
 use ::base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    Header, dangerous, decode_header,
+    errors::{Error as JwtError, ErrorKind as JwtErrorKind},
+};
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
@@ -95,10 +99,9 @@ pub(super) fn sign(key: &Key, iss: &str, expires_s: u64) -> Result<String> {
         exp: u64,
         iss: &'a str,
     }
-    let header = format!(r#"{{"typ":"JWT","alg":"{}"}}"#, key.algorithm());
-    let claims = serde_json::to_vec(&Claims { exp: expires_s, iss }).map_err(|e| {
-        Error::new(ErrorKind::Internal, "the claims of a token cannot be written").with_source(e)
-    })?;
+    let unwritable = |e| Error::new(ErrorKind::Internal, "a token cannot be written").with_source(e);
+    let header = serde_json::to_vec(&Header::new(key.jwt_algorithm())).map_err(unwritable)?;
+    let claims = serde_json::to_vec(&Claims { exp: expires_s, iss }).map_err(unwritable)?;
     let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = key.sign(token.as_bytes())?;
     token.push('.');
@@ -111,35 +114,27 @@ pub(super) fn sign(key: &Key, iss: &str, expires_s: u64) -> Result<String> {
 /// `exp` is required, `nbf` is respected, both with [`LEEWAY_S`].
 pub(super) fn verify(key: &Key, iss: Option<&str>, token: &str, now_s: u64) -> Result<(), Refusal> {
     #[derive(Deserialize)]
-    struct Header {
-        alg: String,
-        crit: Option<serde_json::Value>, // extensions that one must understand or refuse (RFC 7515 4.1.11)
-    }
-    #[derive(Deserialize)]
     struct Claims {
         exp: Option<f64>,
         nbf: Option<f64>,
         iss: Option<String>,
     }
 
-    let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Refusal::Malformed);
-    };
-    let parsed: Header = read_part(header)?;
-    if parsed.crit.is_some() {
+    let header = decode_header(token).map_err(|error| refusal_of_header(&error))?;
+    // Extensions that one must understand or refuse (RFC 7515 4.1.11).
+    if header.crit.is_some() {
         return Err(Refusal::Malformed);
     }
-    if parsed.alg != key.algorithm() {
+    if header.alg != key.jwt_algorithm() {
         return Err(Refusal::WrongAlgorithm);
     }
+    let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::Malformed)?;
-    if !key.verify(&token.as_bytes()[..header.len() + 1 + claims.len()], &signature) {
+    if !key.verify(message.as_bytes(), &signature) {
         return Err(Refusal::WrongKey);
     }
-    let claims: Claims = read_part(claims)?;
+    // Not as insecure as its name: the signature was verified.
+    let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|_| Refusal::Malformed)?;
     let now = now_s as f64;
     let leeway = LEEWAY_S as f64;
     if claims.exp.ok_or(Refusal::NoExpiry)? + leeway <= now {
@@ -154,9 +149,14 @@ pub(super) fn verify(key: &Key, iss: Option<&str>, token: &str, now_s: u64) -> R
     Ok(())
 }
 
-fn read_part<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Refusal> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)
+fn refusal_of_header(error: &JwtError) -> Refusal {
+    match error.kind() {
+        // An algorithm that jsonwebtoken does not know, such as `none`.
+        JwtErrorKind::Json(error) if error.to_string().starts_with("unknown variant") => {
+            Refusal::WrongAlgorithm
+        }
+        _ => Refusal::Malformed,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use jsonwebtoken::Algorithm;
 use ring::{
     agreement, hmac,
     rand::SystemRandom,
@@ -109,10 +110,10 @@ impl Key {
 
     /// The one JWT algorithm of the key: `HS256`, `ES256` or `RS256`.
     pub fn algorithm(&self) -> &'static str {
-        match *self.0 {
-            Material::EcPrivate { .. } | Material::EcPublic(_) => "ES256",
-            Material::RsaPrivate { .. } | Material::RsaPublic(_) => "RS256",
-            Material::Secret { .. } => "HS256",
+        match self.jwt_algorithm() {
+            Algorithm::ES256 => "ES256",
+            Algorithm::RS256 => "RS256",
+            _ => "HS256",
         }
     }
 
@@ -126,6 +127,14 @@ impl Key {
         match *self.0 {
             Material::Secret { weakness, .. } => weakness,
             _ => None,
+        }
+    }
+
+    pub(super) fn jwt_algorithm(&self) -> Algorithm {
+        match *self.0 {
+            Material::EcPrivate { .. } | Material::EcPublic(_) => Algorithm::ES256,
+            Material::RsaPrivate { .. } | Material::RsaPublic(_) => Algorithm::RS256,
+            Material::Secret { .. } => Algorithm::HS256,
         }
     }
 
@@ -206,7 +215,9 @@ impl Material {
                 agreement::agree_ephemeral(own, &point, |_| ())
             });
         agreed.map_err(|_| {
-            invalid_key("the EC public key is damaged: it is not an uncompressed point of P-256")
+            invalid_key(
+                "the EC public key is damaged, or of another curve: it is not an uncompressed point of P-256",
+            )
         })?;
         Ok(Self::EcPublic(point.to_vec()))
     }

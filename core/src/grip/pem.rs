@@ -1,10 +1,13 @@
-//! Keys in PEM form (RFC 7468), and the little DER inside that ring does not read itself.
+//! Keys in PEM form (RFC 7468).
 
+use ::base64::{Engine, engine::general_purpose::STANDARD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::{
     hmac,
     rsa::{KeyPair as RsaKeyPair, PublicKeyComponents},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
+use simple_asn1::ASN1Block;
 
 use super::{
     base64,
@@ -25,13 +28,14 @@ pub(super) fn parse(text: &str) -> Result<Key> {
         text.trim_start().strip_prefix(BEGIN).and_then(|rest| rest.split_once(DASHES)).ok_or_else(cut)?;
     let (body, _) = rest.split_once(END).ok_or_else(cut)?;
     let label = label.replace('+', " "); // a blank, after a careless URL
-    let read = reader_of(label.trim())?;
+    let label = label.trim();
+    check_label(label)?;
 
     let body = body.replace("\\n", "\n").replace("\\r", "");
     let without_blanks: String = body.split_whitespace().collect();
     // A blank is a lost line break or, in a careless URL, a lost plus. Only one of them gives a key.
-    match read_base64(&without_blanks, read) {
-        Err(error) if body.trim().contains(' ') => read_base64(body.trim(), read).map_err(|_| error),
+    match read(label, &without_blanks) {
+        Err(error) if body.trim().contains(' ') => read(label, body.trim()).map_err(|_| error),
         result => result,
     }
 }
@@ -53,13 +57,13 @@ pub(super) fn seed(private: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, private)
 }
 
-type Reader = fn(&[u8]) -> Result<Material>;
+pub(super) fn rejected_rsa(reason: ring::error::KeyRejected) -> Error {
+    invalid_key(format!("the RSA private key is not valid: {reason}"))
+}
 
-fn reader_of(label: &str) -> Result<Reader> {
+fn check_label(label: &str) -> Result<()> {
     Err(invalid_key(match label {
-        "PUBLIC KEY" => return Ok(public),
-        "PRIVATE KEY" => return Ok(private_pkcs8),
-        "RSA PRIVATE KEY" => return Ok(private_rsa),
+        "PUBLIC KEY" | "PRIVATE KEY" | "RSA PRIVATE KEY" => return Ok(()),
         "EC PRIVATE KEY" | "EC PARAMETERS" => {
             "the PEM key is an 'EC PRIVATE KEY' (SEC1), which GRIP proxies cannot use either; \
              convert it with: openssl pkcs8 -topk8 -nocrypt -in key.pem"
@@ -76,95 +80,79 @@ fn reader_of(label: &str) -> Result<Reader> {
     }))
 }
 
-fn read_base64(body: &str, read: Reader) -> Result<Key> {
+fn read(label: &str, body: &str) -> Result<Key> {
     let der = base64::decode(body).ok_or_else(|| invalid_key("the PEM key is not valid base64 inside"))?;
-    read(&der).map(Key::new)
-}
-
-/// `SubjectPublicKeyInfo ::= SEQUENCE { algorithm SEQUENCE, subjectPublicKey BIT STRING }` (RFC 5280)
-fn public(der: &[u8]) -> Result<Material> {
-    let parts = || {
-        let (info, _) = element(SEQUENCE, der)?;
-        let (algorithm, rest) = element(SEQUENCE, info)?;
-        let (bits, _) = element(BIT_STRING, rest)?;
-        Some((algorithm, bits.strip_prefix(&[0])?))
-    };
-    let (algorithm, key) = parts().ok_or_else(damaged)?;
-    match Algorithm::of(algorithm)? {
-        Algorithm::Ec => Material::ec_public(key),
-        Algorithm::Rsa => {
-            let parts = || {
-                let (key, _) = element(SEQUENCE, key)?;
-                let (n, rest) = element(INTEGER, key)?;
-                Some((n, element(INTEGER, rest)?.0))
-            };
-            let (n, e) = parts().ok_or_else(damaged)?;
-            Ok(Material::RsaPublic(rsa_public(n, e)?))
-        }
+    // What nests deeply would exhaust the stack of the parser.
+    if !is_shallow(&der) {
+        return Err(damaged());
     }
-}
-
-/// `PrivateKeyInfo ::= SEQUENCE { version INTEGER, algorithm SEQUENCE, privateKey OCTET STRING, ... }` (RFC 5208)
-fn private_pkcs8(der: &[u8]) -> Result<Material> {
-    let algorithm = || {
-        let (info, _) = element(SEQUENCE, der)?;
-        let (_version, rest) = element(INTEGER, info)?;
-        Some(element(SEQUENCE, rest)?.0)
-    };
-    match Algorithm::of(algorithm().ok_or_else(damaged)?)? {
-        Algorithm::Ec => {
-            let random = ring::rand::SystemRandom::new();
-            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random)
-                .map_err(|reason| invalid_key(format!("the EC private key is not valid: {reason}")))?;
-            Ok(Material::EcPrivate { pair, seed: seed(der) })
-        }
-        Algorithm::Rsa => {
-            let pair = RsaKeyPair::from_pkcs8(der).map_err(rejected_rsa)?;
-            Ok(Material::RsaPrivate { pair, seed: seed(der) })
-        }
-    }
-}
-
-fn private_rsa(der: &[u8]) -> Result<Material> {
-    let pair = RsaKeyPair::from_der(der).map_err(rejected_rsa)?;
-    Ok(Material::RsaPrivate { pair, seed: seed(der) })
-}
-
-pub(super) fn rejected_rsa(reason: ring::error::KeyRejected) -> Error {
-    invalid_key(format!("the RSA private key is not valid: {reason}"))
-}
-
-enum Algorithm {
-    Ec,
-    Rsa,
-}
-
-impl Algorithm {
-    fn of(identifier: &[u8]) -> Result<Self> {
-        if identifier == EC_P256 {
-            Ok(Self::Ec)
-        } else if identifier.starts_with(RSA_ENCRYPTION) {
-            Ok(Self::Rsa)
+    let pem = format!("{BEGIN} {label}{DASHES}\n{}\n{END} {label}{DASHES}\n", STANDARD.encode(der));
+    let pem = pem.as_bytes();
+    let material = if label == "PUBLIC KEY" {
+        if let Ok(key) = DecodingKey::from_ec_pem(pem) {
+            Material::ec_public(key.try_get_as_bytes().map_err(|_| damaged())?)
+        } else if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
+            rsa_public_der(key.try_get_as_bytes().map_err(|_| damaged())?)
         } else {
-            Err(invalid_key("the PEM key is neither EC with curve P-256 nor RSA"))
+            Err(DecodingKey::from_ed_pem(pem).map_or_else(|_| damaged(), |_| unknown()))
         }
+    } else if let Ok(key) = EncodingKey::from_ec_pem(pem) {
+        ec_private(key.as_bytes())
+    } else if let Ok(key) = EncodingKey::from_rsa_pem(pem) {
+        let pair = RsaKeyPair::from_der(key.as_bytes()).map_err(rejected_rsa)?;
+        Ok(Material::RsaPrivate { pair, seed: seed(key.as_bytes()) })
+    } else {
+        Err(EncodingKey::from_ed_pem(pem).map_or_else(|_| damaged(), |_| unknown()))
+    };
+    material.map(Key::new)
+}
+
+fn ec_private(pkcs8: &[u8]) -> Result<Material> {
+    let random = ring::rand::SystemRandom::new();
+    match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random) {
+        Ok(pair) => Ok(Material::EcPrivate { pair, seed: seed(pkcs8) }),
+        Err(reason) if reason.to_string() == "WrongAlgorithm" => Err(unknown()),
+        Err(_) => Err(damaged()),
     }
 }
 
-/// The content of the DER element that `input` begins with, if it has that tag, and what follows it.
-fn element(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&len, rest) = input.strip_prefix(&[tag])?.split_first()?;
-    let (len, rest) = match (len, rest) {
-        (0..=0x7f, _) => (usize::from(len), rest),
-        (0x81, [len, rest @ ..]) => (usize::from(*len), rest),
-        (0x82, [high, low, rest @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), rest),
-        _ => return None, // longer than any key we take
-    };
-    rest.split_at_checked(len)
+/// `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }` (RFC 8017)
+fn rsa_public_der(der: &[u8]) -> Result<Material> {
+    let blocks = simple_asn1::from_der(der).map_err(|_| damaged())?;
+    let [ASN1Block::Sequence(_, numbers)] = &*blocks else { return Err(damaged()) };
+    let [ASN1Block::Integer(_, n), ASN1Block::Integer(_, e)] = &**numbers else { return Err(damaged()) };
+    Ok(Material::RsaPublic(rsa_public(&n.to_bytes_be().1, &e.to_bytes_be().1)?))
+}
+
+/// Whether DER elements fill `der`, none of them deeper than in a key.
+fn is_shallow(der: &[u8]) -> bool {
+    let (mut at, mut ends) = (0, vec![der.len()]);
+    while at < der.len() {
+        ends.retain(|end| *end > at);
+        let (tag, len, body) = match der[at..] {
+            [tag, len @ ..=0x7f, ..] => (tag, usize::from(len), at + 2),
+            [tag, 0x81, len, ..] => (tag, usize::from(len), at + 3),
+            [tag, 0x82, high, low, ..] => (tag, usize::from(u16::from_be_bytes([high, low])), at + 4),
+            _ => return false, // cut off, or longer than any key we take
+        };
+        let (end, is_constructed, is_long_tag) = (body + len, tag & 0x20 != 0, tag & 0x1f == 0x1f);
+        if ends.last().is_none_or(|outer| end > *outer) || is_long_tag || ends.len() > MAX_DEPTH {
+            return false;
+        }
+        if is_constructed && len > 0 {
+            ends.push(end);
+        }
+        at = if is_constructed { body } else { end };
+    }
+    true
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..]
+}
+
+fn unknown() -> Error {
+    invalid_key("the PEM key is neither EC with curve P-256 nor RSA")
 }
 
 fn damaged() -> Error {
@@ -175,15 +163,8 @@ const BEGIN: &str = "-----BEGIN";
 const END: &str = "-----END";
 const DASHES: &str = "-----";
 
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
-
-/// OID ecPublicKey with the parameter OID prime256v1.
-const EC_P256: &[u8] =
-    &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-/// OID rsaEncryption.
-const RSA_ENCRYPTION: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+/// Elements inside each other: a key has three or four.
+const MAX_DEPTH: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -194,12 +175,34 @@ mod tests {
     const EC_PUBLIC: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTN\
                              G72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==";
 
+    fn read_der(label: &str, der: &[u8]) -> Result<Key> {
+        read(label, &STANDARD.encode(der))
+    }
+
     #[test]
     fn every_cut_is_noticed() {
         let der = base64::decode(EC_PUBLIC).unwrap();
-        assert!(public(&der).is_ok());
+        assert!(read_der("PUBLIC KEY", &der).is_ok());
         for len in 0..der.len() {
-            assert!(public(&der[..len]).is_err(), "{len} bytes");
+            assert!(read_der("PUBLIC KEY", &der[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_exhaust_the_stack() {
+        let mut der = Vec::new();
+        while der.len() < 60_000 {
+            let len = (der.len() as u16).to_be_bytes();
+            let head = match der.len() {
+                0..=127 => vec![0x30, len[1]],
+                128..=255 => vec![0x30, 0x81, len[1]],
+                _ => vec![0x30, 0x82, len[0], len[1]],
+            };
+            der.splice(0..0, head);
+        }
+        for label in ["PUBLIC KEY", "PRIVATE KEY", "RSA PRIVATE KEY"] {
+            assert!(read_der(label, &der).is_err());
+            assert!(read_der(label, &[0x30; 10_000]).is_err());
         }
     }
 
@@ -210,8 +213,8 @@ mod tests {
             let at = at.index(changed.len());
             changed[at] = byte;
             for der in [bytes, changed] {
-                for read in [public, private_pkcs8, private_rsa] {
-                    let _ = read(&der);
+                for label in ["PUBLIC KEY", "PRIVATE KEY", "RSA PRIVATE KEY"] {
+                    let _ = read_der(label, &der);
                 }
             }
         }
