@@ -95,6 +95,22 @@ impl Pull {
         }
     }
 
+    /// How long a client may take no byte before the caller is to close its stream with
+    /// [`CloseReason::WriteTimeout`]: the setting `write_timeout_ms`.
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.events.hub().config().write_timeout_ms)
+    }
+
+    /// Ends the stream because the server it goes through ends, and gives back the last bytes to send, which ask the
+    /// client to come back later; `None` when it had ended.
+    pub fn finish(mut self) -> Option<Bytes> {
+        let goodbye = self.stream.as_ref()?.hub().goodbye(fastrand::u64(..));
+        match self.end(goodbye.sse(), CloseReason::Shutdown, self.events.now_ms()) {
+            Poll::Ready(last_words) => last_words,
+            Poll::Pending => None,
+        }
+    }
+
     /// What can be had at this moment.
     fn take(&mut self) -> Poll<Option<Bytes>> {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.events.is_forked()) else {
@@ -150,3 +166,39 @@ impl Pull {
 
 /// Enough that a piece is worth its way through a framework.
 const CHUNK_BYTES: usize = 64 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        stream::{Access, Request},
+    };
+
+    fn pulled(events: &Events) -> Pull {
+        let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
+        events.pull(events.open(&request, Access::allow()).stream.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn finishing_asks_the_client_to_come_back() {
+        let events = Events::new(Config::new().retry_ms(1_000).write_timeout_ms(5_000)).unwrap();
+        let pull = pulled(&events);
+        assert_eq!(pull.write_timeout(), Duration::from_secs(5));
+        let last_words = String::from_utf8(pull.finish().unwrap().to_vec()).unwrap();
+        let wait_ms: u64 = last_words.strip_prefix("retry: ").unwrap().trim_end().parse().unwrap();
+        assert!((1_000..=2_000).contains(&wait_ms), "{wait_ms}");
+        let closed = events.stats().closed.into_iter().find(|(reason, _)| *reason == CloseReason::Shutdown);
+        assert_eq!(closed, Some((CloseReason::Shutdown, 1)));
+    }
+
+    #[test]
+    fn an_ended_stream_has_no_last_words() {
+        let events = Events::new(Config::new()).unwrap();
+        let mut pull = pulled(&events);
+        events.close(Duration::from_secs(5));
+        assert!(pull.next_timeout(Duration::from_secs(5)).unwrap().is_some());
+        assert_eq!(pull.next_timeout(Duration::from_secs(5)).unwrap(), None);
+        assert_eq!(pull.finish(), None);
+    }
+}

@@ -1,0 +1,216 @@
+//! The one way from Rust threads to JavaScript.
+//!
+//! What has happened waits here, and JavaScript is called once to fetch all of it: a call per event would cost more
+//! than the event. The callback does not keep the process alive.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+use evstream::{CloseReason, Observer, PublishFailure, Stream};
+use napi::{
+    Status,
+    bindgen_prelude::Function,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+};
+use napi_derive::napi;
+
+use crate::{error::Result, request::NativeRequest};
+
+pub(crate) struct Bridge {
+    waiting: Mutex<Waiting>,
+    callback: ThreadsafeFunction<(), (), (), Status, false, true>,
+    /// Whether JavaScript listens to streams, so that nobody pays for news that no one reads.
+    listening: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    called: bool,
+    wakes: Vec<u32>,
+    news: VecDeque<News>,
+    lost: u32,
+}
+
+/// What JavaScript fetches.
+#[napi(object)]
+pub struct Fetched {
+    /// Whom to wake: the numbers that were given to `pull`, `subscribe` and so on.
+    pub wakes: Vec<u32>,
+    pub news: Vec<News>,
+    /// News that was not kept because JavaScript was too slow to fetch it.
+    pub lost: u32,
+}
+
+/// Something that has happened.
+#[napi(object)]
+pub struct News {
+    /// `open`, `close`, `publishError`, `log` or `ask`.
+    pub kind: String,
+    pub stream: Option<StreamInfo>,
+    pub reason: Option<String>,
+    pub failure: Option<Failure>,
+    pub record: Option<Record>,
+    pub ask: Option<Ask>,
+}
+
+/// A client's stream.
+#[napi(object)]
+pub struct StreamInfo {
+    pub channels: Vec<String>,
+    pub user: Option<String>,
+    pub address: Option<String>,
+}
+
+/// An event that a proxy did not get.
+#[napi(object)]
+pub struct Failure {
+    pub proxy: String,
+    pub channel: String,
+    pub position: String,
+    pub error: String,
+}
+
+/// A line for the log.
+#[napi(object)]
+pub struct Record {
+    pub level: String,
+    pub message: String,
+}
+
+/// A request to the own server, on which JavaScript is to decide.
+#[napi(object)]
+pub struct Ask {
+    pub id: u32,
+    pub mount: u32,
+    pub request: NativeRequest,
+}
+
+impl Bridge {
+    pub(crate) fn new(callback: Function<'_, (), ()>) -> Result<Arc<Self>> {
+        let callback = callback.build_threadsafe_function::<()>().weak::<true>().build()?;
+        Ok(Arc::new(Self { waiting: Mutex::default(), callback, listening: AtomicBool::new(false) }))
+    }
+
+    pub(crate) fn fetch(&self) -> Fetched {
+        let waiting = std::mem::take(&mut *self.lock());
+        Fetched { wakes: waiting.wakes, news: waiting.news.into(), lost: waiting.lost }
+    }
+
+    pub(crate) fn listen(&self, listening: bool) {
+        self.listening.store(listening, Ordering::Relaxed);
+    }
+
+    /// Has JavaScript wake `id`.
+    pub(crate) fn wake(&self, id: u32) {
+        self.post(|waiting| waiting.wakes.push(id));
+    }
+
+    /// Tells JavaScript; when it does not keep up, the news is counted and forgotten. False then.
+    pub(crate) fn tell(&self, news: News) -> bool {
+        let mut kept = true;
+        self.post(|waiting| {
+            kept = waiting.news.len() < MAX_NEWS;
+            if kept {
+                waiting.news.push_back(news);
+            } else {
+                waiting.lost = waiting.lost.saturating_add(1);
+            }
+        });
+        kept
+    }
+
+    /// A waker that has JavaScript wake `id`.
+    pub(crate) fn waker(self: &Arc<Self>, id: u32) -> Waker {
+        Arc::new(Wakes { bridge: Arc::downgrade(self), id }).into()
+    }
+
+    fn post(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.lock();
+        change(&mut waiting);
+        let is_first = !std::mem::replace(&mut waiting.called, true);
+        drop(waiting);
+        if is_first {
+            // Fails only while the environment ends, when there is nobody left to tell.
+            let _ = self.callback.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl News {
+    pub(crate) fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), stream: None, reason: None, failure: None, record: None, ask: None }
+    }
+}
+
+struct Wakes {
+    bridge: Weak<Bridge>,
+    id: u32,
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(bridge) = self.bridge.upgrade() {
+            bridge.wake(self.id);
+        }
+    }
+}
+
+/// Passes on what the core's observer is told.
+pub(crate) struct Watcher(pub(crate) Weak<Bridge>);
+
+impl Watcher {
+    fn listening(&self) -> Option<Arc<Bridge>> {
+        self.0.upgrade().filter(|bridge| bridge.listening.load(Ordering::Relaxed))
+    }
+}
+
+impl Observer for Watcher {
+    fn stream_opened(&self, stream: &Stream) {
+        if let Some(bridge) = self.listening() {
+            bridge.tell(News { stream: Some(describe(stream)), ..News::new("open") });
+        }
+    }
+
+    fn publish_failed(&self, failure: &PublishFailure) {
+        let Some(bridge) = self.listening() else { return };
+        let failure = Failure {
+            proxy: failure.proxy.clone(),
+            channel: failure.channel.clone(),
+            position: failure.position.to_string(),
+            error: crate::error::throw(failure.error.clone()).reason.clone(),
+        };
+        bridge.tell(News { failure: Some(failure), ..News::new("publishError") });
+    }
+
+    fn stream_closed(&self, stream: &Stream, reason: CloseReason) {
+        if let Some(bridge) = self.listening() {
+            let reason = Some(reason.name().to_owned());
+            bridge.tell(News { stream: Some(describe(stream)), reason, ..News::new("close") });
+        }
+    }
+}
+
+fn describe(stream: &Stream) -> StreamInfo {
+    StreamInfo {
+        channels: stream.channels().map(str::to_owned).collect(),
+        user: stream.user().map(str::to_owned),
+        address: stream.peer().map(|peer| peer.to_string()),
+    }
+}
+
+/// Enough for every client of a large application to come back at once; then counting must do.
+const MAX_NEWS: usize = 65_536;

@@ -1,0 +1,113 @@
+//! A client's stream, and its two drivers: the engine, or JavaScript that takes bytes.
+
+use std::{
+    os::fd::BorrowedFd,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use evstream::{CloseReason, Events, Framing, Pull, Stream};
+use napi::bindgen_prelude::{Buffer, Either3, Null, Undefined};
+use napi_derive::napi;
+
+use crate::{
+    bridge::Bridge,
+    error::{Result, closed, invalid_argument, throw},
+};
+
+/// A stream that has no driver yet.
+#[napi]
+pub struct NativeStream {
+    stream: Option<Stream>,
+    events: Events,
+    bridge: Arc<Bridge>,
+}
+
+/// A stream to take bytes from.
+#[napi]
+pub struct NativePull {
+    pull: Option<Pull>,
+    waker: Waker,
+}
+
+impl NativeStream {
+    pub(crate) fn new(stream: Stream, events: &Events, bridge: &Arc<Bridge>) -> Self {
+        Self { stream: Some(stream), events: events.clone(), bridge: bridge.clone() }
+    }
+}
+
+#[napi]
+impl NativeStream {
+    /// Hands the engine a duplicate of the socket `fd`, which has sent the head and all first bytes.
+    ///
+    /// On failure the stream is gone, but the socket is as it was.
+    #[napi(catch_unwind)]
+    pub fn adopt(&mut self, fd: i32, chunked: bool) -> Result<()> {
+        let stream = self.stream.take().ok_or_else(|| closed("stream"))?;
+        if fd < 0 {
+            return Err(invalid_argument("a socket's descriptor is not negative"));
+        }
+        // SAFETY: the caller reads `fd` from an open socket of Node's in the same turn of the event loop, and only
+        // the event loop closes it, so it is open during this call.
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = socket.try_clone_to_owned().map_err(|error| throw(error.into()))?;
+        let framing = if chunked { Framing::Chunked } else { Framing::Close };
+        self.events.adopt(stream, socket, framing, Vec::new()).map_err(throw)
+    }
+
+    /// Takes the stream's bytes instead; wakes `id` when there are any.
+    #[napi(catch_unwind)]
+    pub fn pull(&mut self, id: u32) -> Result<NativePull> {
+        let stream = self.stream.take().ok_or_else(|| closed("stream"))?;
+        let pull = self.events.pull(stream).map_err(throw)?;
+        Ok(NativePull { pull: Some(pull), waker: self.bridge.waker(id) })
+    }
+
+    /// Ends it before it has a driver.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self, reason: String) {
+        if let Some(stream) = self.stream.take() {
+            stream.close(reason_of(&reason));
+        }
+    }
+}
+
+#[napi]
+impl NativePull {
+    /// The next bytes; undefined when there are none yet, null when the stream has ended.
+    #[napi(catch_unwind, ts_return_type = "Buffer | null | undefined")]
+    pub fn take(&mut self) -> Either3<Buffer, Null, Undefined> {
+        let Some(pull) = &mut self.pull else { return Either3::B(Null) };
+        match pull.poll_next(&Context::from_waker(&self.waker)) {
+            Poll::Pending => Either3::C(()),
+            Poll::Ready(Some(chunk)) => Either3::A(Vec::from(chunk).into()),
+            Poll::Ready(None) => {
+                self.pull = None;
+                Either3::B(Null)
+            }
+        }
+    }
+
+    /// How long the client may take nothing before `close('write-timeout')` is due.
+    #[napi(catch_unwind)]
+    pub fn write_timeout_ms(&self) -> f64 {
+        self.pull.as_ref().map_or(0.0, |pull| pull.write_timeout().as_millis() as f64)
+    }
+
+    /// Ends it because the server does; gives back the last bytes to send, which ask the client to come back.
+    #[napi(catch_unwind)]
+    pub fn finish(&mut self) -> Option<Buffer> {
+        self.pull.take().and_then(Pull::finish).map(|words| Vec::from(words).into())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&mut self, reason: String) {
+        if let Some(pull) = self.pull.take() {
+            pull.close(reason_of(&reason));
+        }
+    }
+}
+
+fn reason_of(name: &str) -> CloseReason {
+    CloseReason::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or(CloseReason::Dropped)
+}

@@ -1,0 +1,52 @@
+// Builds the package from source: the native half with cargo, the TypeScript half with tsc.
+//
+// Needs nothing but cargo, node and npm; no build tool is installed where the package is only used.
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+buildNative()
+buildTypeScript()
+reExport('index')
+reExport('express-eventstream')
+
+/** Cargo tells where the library is, so that CARGO_TARGET_DIR and the like work. */
+function buildNative () {
+  const messages = execFileSync(
+    'cargo',
+    ['build', '--release', '-p', 'evstream-node', '--message-format=json-render-diagnostics'],
+    { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }
+  )
+  const artifact = messages.split('\n').filter(Boolean).map(line => JSON.parse(line))
+    .find(message => message.reason === 'compiler-artifact' && message.target.name === 'evstream_node')
+  const library = artifact?.filenames.find(name => /\.(so|dylib|dll)$/.test(name))
+  if (!library) throw new Error('cargo has built no library')
+  // A process that has loaded the old one keeps it.
+  copyFileSync(library, join(root, 'evstream.node.tmp'))
+  renameSync(join(root, 'evstream.node.tmp'), join(root, 'evstream.node'))
+}
+
+function buildTypeScript () {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  if (!existsSync(tsc)) {
+    // npm installs no development dependencies of a folder that another project depends on.
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: root, stdio: 'inherit' })
+  }
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  execFileSync(process.execPath, [tsc, '-p', root], { cwd: root, stdio: 'inherit' })
+}
+
+/** ES modules get the very same classes: two copies would break `instanceof`. */
+function reExport (name) {
+  const dist = join(root, 'dist')
+  const names = [...readFileSync(join(dist, `${name}.js`), 'utf8').matchAll(/Object\.defineProperty\(exports, "(\w+)", \{ enumerable|^exports\.(\w+) = (?!void)/gm)]
+    .map(match => match[1] ?? match[2]).filter(name => name !== '__esModule')
+  const unique = [...new Set(names)]
+  if (!unique.length) throw new Error(`${name}.js exports nothing`)
+  writeFileSync(join(dist, `${name}.mjs`), `import cjs from './${name}.js'\n\nexport const { ${unique.join(', ')} } = cjs\nexport default cjs\n`)
+  writeFileSync(join(dist, `${name}.d.mts`), `export * from './${name}.js'\n`)
+  if (!readdirSync(dist).includes(`${name}.d.ts`)) throw new Error(`${name}.d.ts is missing`)
+}

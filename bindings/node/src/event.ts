@@ -1,0 +1,107 @@
+// What is published, and what that gives back.
+
+import { errorOf, readError, type EvstreamError } from './errors'
+import type { Bridge } from './bridge'
+import type { NativeEvent } from './native'
+
+interface EventFields {
+  /** The type; clients without one listen on `message`. No CR, LF or NUL, and not starting with `stream-`. */
+  event?: string
+  /** Asks clients to wait so many milliseconds before they reconnect. */
+  retryMs?: number
+  /** A comment, which clients ignore. */
+  comment?: string
+}
+
+/** An event to publish. `data` is sent as JSON, so that a string becomes a JSON string. */
+export interface DataEvent<T> extends EventFields {
+  data: T
+  text?: undefined
+}
+
+/** An event to publish whose text is sent as it is; CR, LF and CRLF each end a line. */
+export interface TextEvent extends EventFields {
+  text: string
+  data?: undefined
+}
+
+/** An event to publish. */
+export type EventInput<T = unknown> = DataEvent<T> | TextEvent
+
+/** What publishing gives back. */
+export interface Receipt {
+  /** The place of the event, which clients see as its `id`. */
+  position: string
+  /** Streams and subscriptions of this process that get it. */
+  streams: number
+  /** What became of it at each GRIP proxy; empty without one. */
+  proxies: ProxyResult[]
+}
+
+/** What became of an event at a GRIP proxy. */
+export interface ProxyResult {
+  proxy: string
+  /** Absent when the proxy took it. */
+  error?: EvstreamError
+}
+
+/** Publishes at once; the promise waits for the proxies. */
+export function publish (bridge: Bridge, channel: string, event: EventInput): Promise<Receipt> {
+  checkChannel(channel)
+  const { position, streams, ticket } = bridge.native.publish(channel, encode(event))
+  if (!ticket) return Promise.resolve({ position, streams, proxies: [] })
+  return bridge.wait(id => ticket.results(id)).then(results => ({
+    position,
+    streams,
+    proxies: results.map(({ proxy, error }) => error === undefined ? { proxy } : { proxy, error: readError(error) })
+  }))
+}
+
+/** The core says what a name may hold. */
+export function checkChannel (channel: unknown): asserts channel is string {
+  if (typeof channel !== 'string') {
+    throw errorOf('invalid-channel', `the name of a channel is a string, not ${describe(channel)}`)
+  }
+}
+
+function encode (event: EventInput): NativeEvent {
+  if (typeof event !== 'object' || event === null) {
+    throw errorOf('invalid-event', `an event is an object such as { event: 'message', data: { text: 'hi' } }, not ${describe(event)}`)
+  }
+  const { event: name, text, retryMs, comment } = event
+  if (name !== undefined && typeof name !== 'string') {
+    throw errorOf('invalid-event', `the type of an event is a string, not ${describe(name)}`)
+  }
+  if (retryMs !== undefined && !(Number.isSafeInteger(retryMs) && retryMs >= 0)) {
+    throw errorOf('invalid-event', `retryMs takes a whole number of milliseconds, not ${describe(retryMs)}`)
+  }
+  if (comment !== undefined && typeof comment !== 'string') {
+    throw errorOf('invalid-event', `the comment of an event is a string, not ${describe(comment)}`)
+  }
+  if (text !== undefined && typeof text !== 'string') {
+    throw errorOf('invalid-event', `the text of an event is a string, not ${describe(text)}; use data for other values`)
+  }
+  if (text !== undefined && event.data !== undefined) {
+    throw errorOf('invalid-event', 'an event has data or text, not both')
+  }
+  return { name, data: text ?? toJson(event.data), retryMs, comment }
+}
+
+function toJson (data: unknown): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(data)
+  } catch (cause) {
+    throw errorOf('invalid-event', `data cannot be written as JSON: ${(cause as Error).message}`, { cause })
+  }
+  if (json === undefined) {
+    throw errorOf('invalid-event', `data cannot be written as JSON: it is ${describe(data)}`)
+  }
+  return json
+}
+
+function describe (value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'number') return String(value)
+  return `a value of type ${typeof value}`
+}
