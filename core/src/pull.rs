@@ -104,7 +104,7 @@ impl Pull {
     /// Ends the stream because the server it goes through ends, and gives back the last bytes to send, which ask the
     /// client to come back later; `None` when it had ended.
     pub fn finish(mut self) -> Option<Bytes> {
-        let goodbye = self.stream.as_ref()?.hub().goodbye(fastrand::u64(..));
+        let goodbye = self.stream.as_ref()?.hub().goodbye();
         match self.end(goodbye.sse(), CloseReason::Shutdown, self.events.now_ms()) {
             Poll::Ready(last_words) => last_words,
             Poll::Pending => None,

@@ -195,4 +195,3 @@ fn read_event(event: NativeEvent) -> Event<'static> {
     }
     read
 }
-

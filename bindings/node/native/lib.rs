@@ -4,7 +4,12 @@
 //! `catch_unwind`: a panic becomes a JavaScript error, where it would otherwise end the process.
 
 // The macros of napi write code that these lints are not meant for.
-#![allow(missing_docs, unnameable_types, unreachable_pub, reason = "what is exported is declared to JavaScript in src/native.ts")]
+#![allow(
+    missing_docs,
+    unnameable_types,
+    unreachable_pub,
+    reason = "what is exported is declared to JavaScript in src/native.ts"
+)]
 #![allow(missing_debug_implementations, reason = "handles are only ever seen from JavaScript")]
 #![allow(clippy::used_underscore_binding, reason = "the macros use their own underscored names")]
 

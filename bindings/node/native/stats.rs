@@ -27,10 +27,18 @@ pub(crate) fn stats(stats: &Stats) -> NativeStats {
     NativeStats {
         open: stats.open as f64,
         opened: stats.opened as f64,
-        closed: stats.closed.iter().map(|(reason, count)| (reason.name().to_owned(), *count as f64)).collect(),
+        closed: stats
+            .closed
+            .iter()
+            .map(|(reason, count)| (reason.name().to_owned(), *count as f64))
+            .collect(),
         deliveries: stats.deliveries as f64,
         bytes: stats.bytes as f64,
-        resets: stats.resets.iter().map(|(reason, count)| (reason.name().to_owned(), *count as f64)).collect(),
+        resets: stats
+            .resets
+            .iter()
+            .map(|(reason, count)| (reason.name().to_owned(), *count as f64))
+            .collect(),
         refused: stats.refused as f64,
         held: stats.held as f64,
         repairs: stats.repairs as f64,
