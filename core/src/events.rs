@@ -260,7 +260,7 @@ impl Events {
     }
 
     fn publish_to(&self, channel: &Arc<log::Channel>, event: &Event<'_>, now_ms: u64) -> Result<Receipt> {
-        event.check(self.hub().config().max_event_bytes as usize)?;
+        self.hub().check_event(event)?;
         self.check_open()?;
         let log = self.hub().log();
         let (appended, ticket) = match self.publisher()? {

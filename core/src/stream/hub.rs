@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     error::Result,
     log::{Limits, Log},
-    wire::Epoch,
+    wire::{Epoch, Event},
 };
 
 /// The settings, the log and the counters that streams share.
@@ -46,6 +46,11 @@ impl Hub {
     /// The log.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
+    }
+
+    /// Refuses what cannot be published, with `invalid-event` or `too-large`.
+    pub fn check_event(&self, event: &Event<'_>) -> Result<()> {
+        event.check(self.config.max_event_bytes as usize)
     }
 
     pub(crate) fn grip(&self) -> Option<&Grip> {

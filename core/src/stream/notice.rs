@@ -73,7 +73,7 @@ pub(super) fn reset(position: Position, channels: &[&str], reason: ResetReason) 
 /// `stream-error`, with the id that makes the next attempt fail for good.
 pub(super) fn error(condition: Condition, text: &str, channels: &[impl AsRef<str>]) -> Vec<u8> {
     let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
-    let data = json!({ "condition": condition.name(), "text": text, "channels": channels }).to_string();
+    let data = json!({ "channels": channels, "condition": condition.name(), "text": text }).to_string();
     encode_event(Some(protocol::ERROR_ID), &Event::text(data).name(protocol::STREAM_ERROR))
 }
 
