@@ -305,6 +305,21 @@ impl Client {
         }
     }
 
+    /// The events that have arrived, without waiting for more.
+    pub fn arrived(&mut self) -> Vec<Decoded> {
+        self.digest();
+        self.events.drain(..).collect()
+    }
+
+    /// Reads until `condition` holds.
+    pub fn read_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        self.digest();
+        while !condition(self) {
+            self.conn.fill().unwrap_or_else(|over| panic!("the stream is {over:?}"));
+            self.digest();
+        }
+    }
+
     /// The next event, which must be of this type.
     pub fn expect(&mut self, name: &str) -> Decoded {
         let event = self.event();
