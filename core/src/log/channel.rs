@@ -134,8 +134,8 @@ impl State {
     /// The place of the last event up to `upto`; of the newest that is gone, when that is all that is known.
     pub(super) fn last_upto(&self, upto: u64) -> u64 {
         match self.after(upto) {
-            0 if self.ring.is_empty() => self.last,
-            0 => self.evicted,
+            0 if self.ring.is_empty() => self.last.min(upto),
+            0 => self.evicted.min(upto), // a later event may be gone already
             next => self.ring[next - 1].seq,
         }
     }
