@@ -193,6 +193,28 @@ impl Events {
         }
         let deadline = deadline(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
+        // Side by side: neither a dead proxy nor a slow client takes the time of the other.
+        let undelivered = std::thread::scope(|scope| {
+            let publisher = self.inner.publisher.get();
+            let flush = publisher.map(|publisher| {
+                std::thread::Builder::new().spawn_scoped(scope, move || publisher.close(left()))
+            });
+            self.close_streams(deadline);
+            match flush {
+                None => 0,
+                Some(Ok(flush)) => flush.join().unwrap_or(0),
+                Some(Err(_)) => publisher.map_or(0, |publisher| publisher.close(left())), // no threads to be had
+            }
+        });
+        if undelivered > 0 {
+            tracing::warn!(undelivered, "events were not delivered to GRIP proxies before closing");
+        }
+        self.inner.runtime.close(left());
+        Closed { undelivered }
+    }
+
+    fn close_streams(&self, deadline: Instant) {
+        let left = || deadline.saturating_duration_since(Instant::now());
         let servers = std::mem::take(&mut *self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner));
         for server in servers.iter().filter_map(Weak::upgrade) {
             server.stop_accepting();
@@ -207,12 +229,6 @@ impl Events {
         if let Some(engine) = self.started_engine() {
             engine.close(left());
         }
-        let undelivered = self.inner.publisher.get().map_or(0, |publisher| publisher.close(left()));
-        if undelivered > 0 {
-            tracing::warn!(undelivered, "events were not delivered to GRIP proxies before closing");
-        }
-        self.inner.runtime.close(left());
-        Closed { undelivered }
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {

@@ -106,7 +106,7 @@ options! {
     history_bytes: Integer(4_096..=1_099_511_627_776) = 67_108_864;
     /// Events a channel with open streams keeps at least, which is how far a slow stream may fall behind.
     backlog_events: Integer(1..=10_000_000) = 16_384;
-    /// Channels one stream may have.
+    /// Channels one stream may have; 19 at most with a GRIP proxy.
     channel_limit: Integer(1..=1_000) = 10;
     /// Largest event, in bytes of data and comment.
     max_event_bytes: Integer(1..=1_073_741_824) = 1_048_576;

@@ -117,6 +117,15 @@ impl Auth {
         }
     }
 
+    /// The value of a `WWW-Authenticate` header, for the answer to a request that is refused (RFC 9110 11.6.1).
+    pub fn challenge(&self) -> &'static str {
+        if matches!(self.0, Kind::Basic { .. }) {
+            r#"Basic realm="publish", charset="UTF-8""#
+        } else {
+            "Bearer"
+        }
+    }
+
     /// The key that requests are signed with, if both sides share it.
     pub(super) fn shared_key(&self) -> Option<&Key> {
         match &self.0 {

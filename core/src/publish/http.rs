@@ -19,15 +19,20 @@ use crate::{
 };
 
 /// An HTTP client with our one TLS stack and crypto backend.
-pub(super) fn client() -> Result<Client> {
+pub(super) fn client(proxies: &[Proxy]) -> Result<Client> {
+    let no_tls = |e| Error::new(ErrorKind::Io, "TLS cannot be set up").with_source(e);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|e| Error::new(ErrorKind::Io, "TLS cannot be set up").with_source(e))?
-        .with_no_client_auth();
+        .map_err(no_tls)?;
+    // The system's certificates only where they are needed: there are systems that have none.
+    let tls = if proxies.iter().any(|proxy| proxy.publish_url().starts_with("https:")) {
+        tls.with_platform_verifier().map_err(no_tls)?
+    } else {
+        tls.with_root_certificates(rustls::RootCertStore::empty())
+    };
     Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls.with_no_client_auth())
         .redirect(redirect::Policy::none())
         .connect_timeout(REQUEST_TIMEOUT)
         .user_agent(concat!("evstream/", env!("CARGO_PKG_VERSION")))
@@ -38,48 +43,58 @@ pub(super) fn client() -> Result<Client> {
 /// Delivers what comes into the queue, one request at a time so that the order is kept, until the queue is closed.
 pub(super) async fn run(queue: Arc<Queue>, client: Client, proxy: Proxy) {
     let mut link = Link { client, url: proxy.publish_url(), proxy, authorization: None };
-    while let Some((batch, taken)) = queue.take().await {
-        deliver(&queue, &mut link, batch, &taken).await;
+    while let Some(taken) = queue.take().await {
+        deliver(&queue, &mut link, taken).await;
     }
 }
 
 /// Tries until the events are delivered, refused, or too late.
-async fn deliver(queue: &Queue, link: &mut Link, batch: Batch, taken: &[Pending]) {
-    let body = bytes::Bytes::from(batch.into_body());
-    let deadline = taken.iter().map(|pending| pending.deadline).max().unwrap_or_else(Instant::now);
+async fn deliver(queue: &Queue, link: &mut Link, mut taken: Vec<Pending>) {
     let mut pause = FIRST_PAUSE;
-    loop {
-        match link.post(body.clone(), deadline).await {
-            Ok(()) => return queue.settle_taken(taken, &Ok(())),
-            Err(error) if !error.is_retryable() && taken.len() > 1 => {
-                // A proxy takes all items of a request or none: find out which it does not like.
-                tracing::debug!(proxy = queue.proxy(), %error, "a batch was refused, sending its items one by one");
-                for pending in taken {
-                    let mut single = Batch::new();
-                    let _ = single.push(&pending.json);
-                    Box::pin(deliver(queue, link, single, std::slice::from_ref(pending))).await;
-                }
-                return;
+    let mut body = body_of(&taken);
+    while let Some(deadline) = taken.iter().map(|pending| pending.deadline).max() {
+        let error = match link.publish(queue, &body, deadline).await {
+            Ok(()) => return queue.settle_taken(&taken, &Ok(())),
+            Err(error) => error,
+        };
+        if !error.is_retryable() && taken.len() > 1 {
+            // A proxy takes all items of a request or none: find out which it does not like.
+            tracing::debug!(proxy = queue.proxy(), %error, "a batch was refused, sending its items one by one");
+            for pending in taken {
+                Box::pin(deliver(queue, link, vec![pending])).await;
             }
-            Err(error) if !error.is_retryable() => {
-                tracing::warn!(proxy = queue.proxy(), %error, "an event was refused");
-                return queue.settle_taken(taken, &Err(error));
-            }
-            Err(error) => {
-                let next = Instant::now()
-                    + pause / 2
-                    + Duration::from_millis(fastrand::u64(0..=pause.as_millis() as u64 / 2));
-                if next >= deadline || queue.is_closed() {
-                    tracing::warn!(proxy = queue.proxy(), events = taken.len(), %error, "events could not be delivered");
-                    return queue.settle_taken(taken, &Err(too_late(queue.proxy()).with_source(error)));
-                }
-                tracing::debug!(proxy = queue.proxy(), %error, "trying again");
-                queue.pause(next).await;
-                queue.expire(Instant::now());
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
+            return;
         }
+        if !error.is_retryable() {
+            tracing::warn!(proxy = queue.proxy(), %error, "an event was refused");
+            return queue.settle_taken(&taken, &Err(error));
+        }
+        let jitter = Duration::from_millis(fastrand::u64(0..=pause.as_millis() as u64 / 2));
+        let next = Instant::now() + pause / 2 + jitter;
+        let closed = queue.is_closed();
+        let late: Vec<Pending> = taken.extract_if(.., |pending| closed || pending.deadline <= next).collect();
+        if late.is_empty() {
+            tracing::debug!(proxy = queue.proxy(), %error, "trying again");
+        } else {
+            tracing::warn!(proxy = queue.proxy(), events = late.len(), %error, "events could not be delivered");
+            queue.settle_taken(&late, &Err(too_late(queue.proxy()).with_source(error)));
+            body = body_of(&taken);
+        }
+        queue.expire(next);
+        if !taken.is_empty() {
+            queue.pause(next).await;
+        }
+        pause = (pause * 2).min(MAX_PAUSE);
     }
+}
+
+fn body_of(taken: &[Pending]) -> bytes::Bytes {
+    let mut batch = Batch::new();
+    for pending in taken {
+        let fits = pending.add_to(&mut batch);
+        debug_assert!(fits, "what was taken together fits together");
+    }
+    batch.into_body().into()
 }
 
 /// The way to a proxy, with the authorization that is valid for now.
@@ -91,6 +106,19 @@ struct Link {
 }
 
 impl Link {
+    /// Sends events, and before them what makes the proxy repair that it has missed others.
+    async fn publish(&mut self, queue: &Queue, body: &bytes::Bytes, deadline: Instant) -> Result<()> {
+        while let Some((hints, count)) = queue.hints() {
+            match self.post(hints.into_body().into(), deadline).await {
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => tracing::debug!(proxy = queue.proxy(), %error, "hints were refused"),
+                Ok(()) => {}
+            }
+            queue.hinted(count);
+        }
+        self.post(body.clone(), deadline).await
+    }
+
     async fn post(&mut self, body: bytes::Bytes, deadline: Instant) -> Result<()> {
         let timeout = deadline.saturating_duration_since(Instant::now()).clamp(MIN_TIMEOUT, REQUEST_TIMEOUT);
         let mut request =

@@ -49,15 +49,15 @@ impl Publisher {
     /// Starts a task for each proxy; `None` when there is none.
     pub(crate) fn start(hub: &Arc<Hub>, runtime: &tokio::runtime::Handle) -> Result<Option<Self>> {
         let Some(grip) = hub.grip() else { return Ok(None) };
-        let client = http::client()?;
+        let client = http::client(&grip.proxies)?;
+        let sequenced = hub.config().history_events > 0;
         let capacity = hub.config().grip_queue_events as usize;
         let queues = grip.proxies.iter().map(|proxy| {
-            let queue = Arc::new(Queue::new(proxy.to_string(), capacity, hub));
+            let queue = Arc::new(Queue::new(proxy.to_string(), capacity, sequenced, hub));
             runtime.spawn(http::run(queue.clone(), client.clone(), proxy.clone()));
             queue
         });
         let queues = queues.collect();
-        let sequenced = hub.config().history_events > 0;
         Ok(Some(Self { queues, prefix: grip.prefix.clone(), sequenced, order: Mutex::new(()) }))
     }
 
@@ -74,22 +74,19 @@ impl Publisher {
         let appended = log.publish(channel, event, now_ms);
         let ticket = Ticket::new(self.queues.iter().map(|queue| queue.proxy().to_owned()).collect());
         let proxy_name: Arc<str> = self.prefix.encode(channel.name()).into();
-        let json = self.to_json(&proxy_name, event, &appended).map(Arc::from);
+        let json = self.to_json(&proxy_name, event, &appended).map(Arc::<[u8]>::from);
+        let mut refused = Vec::new();
         for (index, queue) in self.queues.iter().enumerate() {
-            let pending = Pending {
-                json: json.clone().unwrap_or_else(|_| Arc::from([])),
-                channel: proxy_name.clone(),
-                position: appended.position,
-                deadline,
-                ticket: ticket.clone(),
-                index,
-            };
-            match &json {
-                Ok(_) => queue.push(pending),
-                Err(error) => queue.settle(&pending, Err(error.clone())),
-            }
+            let (channel, position, ticket) = (proxy_name.clone(), appended.position, ticket.clone());
+            let json = json.clone();
+            let pending = Pending { json, channel, position, deadline, ticket, index };
+            refused.extend(queue.push(pending).err().map(|(pending, error)| (queue, pending, error)));
         }
         drop(order);
+        // Only now: the application is told of it, and may publish something itself.
+        for (queue, pending, error) in refused {
+            queue.settle(&pending, Err(error));
+        }
         (appended, ticket)
     }
 

@@ -1,7 +1,7 @@
 //! Events on their way to one proxy, in the order of publishing.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     future::Future,
     pin::pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::{PublishFailure, ticket::Ticket};
 use crate::{
     error::{Error, ErrorKind, Result},
-    grip::Batch,
+    grip::{Batch, Item},
     stream::Hub,
     wire::Position,
 };
@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Queue {
     proxy: String,
     capacity: usize,
+    /// Whether the proxy can repair what it has missed.
+    repairs: bool,
     hub: Weak<Hub>,
     state: Mutex<State>,
     changed: Notify,
@@ -35,6 +37,8 @@ struct State {
     waiting: VecDeque<Pending>,
     /// Events that the reader has taken and not settled.
     taken: usize,
+    /// Channels on which the proxy has missed an event, and was not told yet.
+    missed: BTreeSet<Arc<str>>,
     failed: u64,
     closed: bool,
 }
@@ -42,7 +46,7 @@ struct State {
 /// An event on its way.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) json: Arc<[u8]>,
+    pub(super) json: Result<Arc<[u8]>>,
     pub(super) channel: Arc<str>,
     pub(super) position: Position,
     pub(super) deadline: Instant,
@@ -50,20 +54,29 @@ pub(super) struct Pending {
     pub(super) index: usize,
 }
 
+/// Nobody waits in vain, however it went out of the world.
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.ticket.settle(self.index, Err(Error::new(ErrorKind::Closed, ABANDONED)));
+    }
+}
+
 impl Queue {
-    pub(super) fn new(proxy: String, capacity: usize, hub: &Arc<Hub>) -> Self {
+    pub(super) fn new(proxy: String, capacity: usize, repairs: bool, hub: &Arc<Hub>) -> Self {
         let (state, changed, drained) = (Mutex::default(), Notify::new(), Condvar::new());
-        Self { proxy, capacity, hub: Arc::downgrade(hub), state, changed, drained }
+        Self { proxy, capacity, repairs, hub: Arc::downgrade(hub), state, changed, drained }
     }
 
     pub(super) fn proxy(&self) -> &str {
         &self.proxy
     }
 
-    /// Leaves an event; settles it at once when there is no room.
-    pub(super) fn push(&self, pending: Pending) {
+    /// Leaves an event; gives it back, to be settled, when that cannot be.
+    pub(super) fn push(&self, pending: Pending) -> Result<(), (Pending, Error)> {
         let mut state = self.lock();
-        let error = if state.closed {
+        let error = if let Err(error) = &pending.json {
+            error.clone()
+        } else if state.closed {
             Error::new(ErrorKind::Closed, "the events are closed")
         } else if state.waiting.len() + state.taken >= self.capacity {
             let text =
@@ -73,14 +86,14 @@ impl Queue {
             state.waiting.push_back(pending);
             drop(state);
             self.changed.notify_one();
-            return;
+            return Ok(());
         };
-        drop(state);
-        self.settle(&pending, Err(error));
+        self.miss(&mut state, &pending);
+        Err((pending, error))
     }
 
     /// As many events as fit into one request, waiting for the first; `None` when the queue is closed and empty.
-    pub(super) async fn take(&self) -> Option<(Batch, Vec<Pending>)> {
+    pub(super) async fn take(&self) -> Option<Vec<Pending>> {
         loop {
             let changed = self.changed.notified();
             {
@@ -121,6 +134,9 @@ impl Queue {
         while state.waiting.front().is_some_and(|pending| pending.deadline <= now) {
             expired.extend(state.waiting.pop_front());
         }
+        for pending in &expired {
+            self.miss(&mut state, pending);
+        }
         drop(state);
         for pending in &expired {
             self.settle(pending, Err(too_late(&self.proxy)));
@@ -129,6 +145,12 @@ impl Queue {
 
     /// Says what became of events that were taken.
     pub(super) fn settle_taken(&self, taken: &[Pending], result: &Result<()>) {
+        if result.is_err() {
+            let mut state = self.lock();
+            for pending in taken {
+                self.miss(&mut state, pending);
+            }
+        }
         for pending in taken {
             self.settle(pending, result.clone());
         }
@@ -136,6 +158,32 @@ impl Queue {
         state.taken -= taken.len();
         if state.taken == 0 && state.waiting.is_empty() {
             self.drained.notify_all();
+        }
+    }
+
+    /// A request that makes the proxy ask for what it has missed, and how many channels it is for; `None` when it has
+    /// missed nothing.
+    ///
+    /// It must come before any other event, also of another channel: a client takes the id of the last event it got for
+    /// its place on all of its channels, and would come back without what is missing before that.
+    pub(super) fn hints(&self) -> Option<(Batch, usize)> {
+        let state = self.lock();
+        let mut batch = Batch::new();
+        for channel in &state.missed {
+            let fits = Item::hint(&**channel).to_json().is_ok_and(|json| batch.push(&json));
+            if !fits {
+                break;
+            }
+        }
+        let count = batch.len();
+        (count > 0).then_some((batch, count))
+    }
+
+    /// Forgets what the proxy was told of by [`hints`](Self::hints).
+    pub(super) fn hinted(&self, count: usize) {
+        let mut state = self.lock();
+        for _ in 0..count {
+            state.missed.pop_first();
         }
     }
 
@@ -179,12 +227,16 @@ impl Queue {
         drop(state);
         self.changed.notify_one();
         for pending in &abandoned {
-            self.settle(
-                pending,
-                Err(Error::new(ErrorKind::Closed, "the events were closed before it was delivered")),
-            );
+            self.settle(pending, Err(Error::new(ErrorKind::Closed, ABANDONED)));
         }
         self.lock().failed - failed_before + under_way
+    }
+
+    /// Notes that the proxy will not get an event. Beyond so many channels it finds out by itself, only later.
+    fn miss(&self, state: &mut State, pending: &Pending) {
+        if self.repairs && state.missed.len() < self.capacity {
+            state.missed.insert(pending.channel.clone());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,18 +252,24 @@ impl Drop for Pending {
 }
 
 impl State {
-    fn take_batch(&mut self) -> (Batch, Vec<Pending>) {
+    fn take_batch(&mut self) -> Vec<Pending> {
         let mut batch = Batch::new();
         let mut taken = Vec::new();
-        while let Some(pending) = self.waiting.front() {
-            // An event alone always fits: it was refused at once if not.
-            if taken.len() == MAX_BATCH_EVENTS || !batch.push(&pending.json) {
-                break;
-            }
+        // An event alone always fits: it was refused at once if not.
+        while taken.len() < MAX_BATCH_EVENTS
+            && self.waiting.front().is_some_and(|pending| pending.add_to(&mut batch))
+        {
             taken.extend(self.waiting.pop_front());
         }
         self.taken += taken.len();
-        (batch, taken)
+        taken
+    }
+}
+
+impl Pending {
+    /// Adds it to a request; false if it does not fit.
+    pub(super) fn add_to(&self, batch: &mut Batch) -> bool {
+        self.json.as_ref().is_ok_and(|json| batch.push(json))
     }
 }
 
@@ -225,3 +283,5 @@ pub(super) fn too_late(proxy: &str) -> Error {
 
 /// Enough to amortise a request; few enough that a proxy's queues are not flooded.
 const MAX_BATCH_EVENTS: usize = 200;
+
+const ABANDONED: &str = "the events were closed before it was delivered";

@@ -37,8 +37,12 @@ impl Ticket {
         Arc::new(Self { state: Mutex::new(State { results, wakers: Vec::new() }), settled: Condvar::new() })
     }
 
+    /// Notes the result of a proxy; the first one stays.
     pub(super) fn settle(&self, index: usize, result: Result<()>) {
         let mut state = self.lock();
+        if state.results[index].1.is_some() {
+            return;
+        }
         state.results[index].1 = Some(result);
         if state.all().is_some() {
             let wakers = std::mem::take(&mut state.wakers);

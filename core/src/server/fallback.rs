@@ -54,9 +54,9 @@ impl Fallback {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let body = match self.read(body).await {
+        let body = match read_body(body, self.max_body_bytes, self.body_timeout).await {
             Ok(body) => body,
-            Err(refusal) => return refusal,
+            Err((status, text)) => return plain(status, text + "\n"),
         };
         let act = self.act;
         let asked =
@@ -69,25 +69,24 @@ impl Fallback {
             }
         }
     }
+}
 
-    /// The whole body; the error is the answer to one that is too large, too slow or broken.
-    async fn read<B>(&self, body: B) -> Result<Bytes, Response<First>>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let too_large =
-            || plain(413, format!("a request may have {} bytes of body at most\n", self.max_body_bytes));
-        if body.size_hint().lower() > self.max_body_bytes as u64 {
-            return Err(too_large());
-        }
-        let reading = Limited::new(body, self.max_body_bytes).collect();
-        match tokio::time::timeout(self.body_timeout, reading).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(plain(400, "the request's body cannot be read\n")),
-            Err(_) => Err(plain(408, "the request's body did not come in time\n")),
-        }
+/// The whole body of a request; the error is the status and text for one that is too large, too slow or broken.
+pub(super) async fn read_body<B>(body: B, max_bytes: usize, timeout: Duration) -> Result<Bytes, (u16, String)>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || (413, format!("a request may have {max_bytes} bytes of body at most"));
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, max_bytes).collect();
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err((400, "the request's body cannot be read".to_owned())),
+        Err(_) => Err((408, "the request's body did not come in time".to_owned())),
     }
 }
 

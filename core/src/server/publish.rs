@@ -2,14 +2,15 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use http::request::Parts;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use super::fallback::read_body;
 use crate::{
     error::{Error, ErrorKind, Result},
     events::Events,
@@ -23,12 +24,18 @@ use crate::{
 pub(super) struct Inlet {
     auth: Auth,
     prefix: Prefix,
+    hasher: RandomState,
     recent: Mutex<Recent>,
 }
 
 impl Inlet {
     pub(super) fn new(auth: Auth, grip_prefix: &str) -> Result<Self> {
-        Ok(Self { auth, prefix: Prefix::new(grip_prefix)?, recent: Mutex::default() })
+        Ok(Self {
+            auth,
+            prefix: Prefix::new(grip_prefix)?,
+            hasher: RandomState::new(),
+            recent: Mutex::default(),
+        })
     }
 
     /// Whether anybody who reaches the server may publish.
@@ -52,15 +59,17 @@ impl Inlet {
         let authorization =
             parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Err(refusal) = self.auth.check(authorization, now.unix_s) {
-            return Reply::text(401, &format!("the Authorization {refusal}"));
+            return Reply::text(401, &format!("the Authorization {refusal}"))
+                .header("WWW-Authenticate", self.auth.challenge());
         }
-        let Ok(body) = Limited::new(body, protocol::MAX_PUBLISH_BYTES).collect().await else {
-            return Reply::text(413, &format!("a body may have {} bytes", protocol::MAX_PUBLISH_BYTES));
+        let timeout = Duration::from_millis(events.hub().config().body_timeout_ms);
+        let body = match read_body(body, protocol::MAX_PUBLISH_BYTES, timeout).await {
+            Ok(body) => body,
+            Err((status, text)) => return Reply::text(status, &text),
         };
-        match self.publish(events, &body.to_bytes()) {
+        match self.publish(events, &body) {
             Ok(()) => Reply::text(200, "Published"),
-            Err(error) if error.kind() == ErrorKind::Closed => Reply::text(503, &error.to_string()),
-            Err(error) => Reply::text(400, &error.to_string()),
+            Err(error) => Reply::text(status_of(error.kind()), &error.to_string()),
         }
     }
 
@@ -116,7 +125,16 @@ impl Inlet {
     fn is_repeated(&self, item: &Item<'_>) -> bool {
         let Some(id) = &item.id else { return false };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        !recent.insert((item.channel.to_string(), id.to_string()), Instant::now())
+        !recent.insert(self.hasher.hash_one((&item.channel, id)), Instant::now())
+    }
+}
+
+fn status_of(kind: ErrorKind) -> u16 {
+    match kind {
+        ErrorKind::TooLarge => 413,
+        ErrorKind::InvalidArgument | ErrorKind::InvalidChannel | ErrorKind::InvalidEvent => 400,
+        ErrorKind::Closed => 503,
+        _ => 500,
     }
 }
 
@@ -128,23 +146,23 @@ fn to_event(decoded: &Decoded) -> Event<'_> {
     }
 }
 
-/// Ids seen in the last minute, as proxies remember them.
+/// Ids seen in the last minute, as proxies remember them: hashes with a secret key, since ids may be long.
 #[derive(Debug, Default)]
 struct Recent {
-    seen: HashSet<(String, String)>,
-    order: VecDeque<(Instant, (String, String))>,
+    seen: HashSet<u64>,
+    order: VecDeque<(Instant, u64)>,
 }
 
 impl Recent {
     /// Whether the id is new.
-    fn insert(&mut self, id: (String, String), now: Instant) -> bool {
+    fn insert(&mut self, id: u64, now: Instant) -> bool {
         while self.order.len() >= MAX_RECENT
             || self.order.front().is_some_and(|(at, _)| now.duration_since(*at) > REMEMBER)
         {
             let Some((_, old)) = self.order.pop_front() else { break };
             self.seen.remove(&old);
         }
-        let is_new = self.seen.insert(id.clone());
+        let is_new = self.seen.insert(id);
         if is_new {
             self.order.push_back((now, id));
         }

@@ -11,10 +11,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     grip::{Hold, Last, Link, LinkKey, Prefix, Proxy, Refusal, Verdict, parse_grip_last, verify_request},
     log::{Gap, Item, Subscription},
-    wire::{Event, Resume, encode_event, protocol},
+    wire::{
+        Event, Resume, encode_event,
+        protocol::{self, MAX_HOLD_CHANNELS},
+    },
 };
 
 /// What an application's events need to stand behind proxies.
@@ -48,6 +51,14 @@ impl Grip {
         let proxies: Vec<Proxy> = proxies.collect::<Result<_>>()?;
         if proxies.is_empty() {
             return Ok(None);
+        }
+        let most = (MAX_HOLD_CHANNELS - 1) as u64; // one is for control
+        if config.channel_limit > most {
+            let text = format!(
+                "channel_limit may be {most} at most with a GRIP proxy, not {}",
+                config.channel_limit
+            );
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
         }
         for warning in proxies.iter().flat_map(Proxy::warnings) {
             tracing::warn!("{warning}");
@@ -84,8 +95,9 @@ pub(super) fn route<'a>(hub: &'a Hub, request: &Request<'_>, now: Now) -> Route<
             Err(reason) => {
                 hub.counters.count_grip_refusal();
                 tracing::info!(reason = reason.code(), "refused the link of a held stream");
-                // The proxy gives up after some tries and ends the stream; the client comes back with its position.
-                Route::Refuse(Reply::text(403, &format!("the link {reason}")))
+                // Not an error status: with one a proxy tries again for half a minute before it ends the stream. Without
+                // a hold it ends it at once, and the client comes back with its position.
+                Route::Refuse(event_stream())
             }
         },
         Verdict::Proxied(_) => Route::Hold(grip),
@@ -172,6 +184,10 @@ fn append_missed(hub: &Hub, subscription: &Subscription, cursors: &[u64], body: 
         Ok(upto) => {
             for item in &items {
                 body.extend_from_slice(item.frame.sse());
+            }
+            if items.last().is_some_and(|last| cursors.iter().any(|cursor| *cursor > last.seq)) {
+                // On another channel the client is further. It has everything up to here now.
+                body.extend(format!("id: {}\n\n", hub.log().position(upto)).into_bytes());
             }
             hub.counters.count_delivered(items.len(), body.len());
             upto

@@ -30,6 +30,8 @@ pub fn screen(hub: &Arc<Hub>, request: &Request<'_>, now: Now) -> Option<Reply> 
         "OPTIONS" => return Some(cors::preflight(request, hub.config())),
         "GET" | "HEAD" => match grip::route(hub, request, now) {
             Route::Refuse(reply) => reply,
+            // A HEAD of a client; a proxy would write chunks to one that it holds.
+            Route::Repair(..) if request.method == "HEAD" => event_stream(),
             Route::Repair(grip, link) => return Some(grip::repair(hub, grip, &link, request, now)),
             Route::Direct | Route::Hold(_) => read(request).err()?,
         },
