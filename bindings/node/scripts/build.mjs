@@ -47,6 +47,6 @@ function reExport (name) {
   const unique = [...new Set(names)]
   if (!unique.length) throw new Error(`${name}.js exports nothing`)
   writeFileSync(join(dist, `${name}.mjs`), `import cjs from './${name}.js'\n\nexport const { ${unique.join(', ')} } = cjs\nexport default cjs\n`)
-  writeFileSync(join(dist, `${name}.d.mts`), `export * from './${name}.js'\n`)
+  writeFileSync(join(dist, `${name}.d.mts`), `import * as all from './${name}.js'\n\nexport * from './${name}.js'\nexport default all\n`)
   if (!readdirSync(dist).includes(`${name}.d.ts`)) throw new Error(`${name}.d.ts is missing`)
 }

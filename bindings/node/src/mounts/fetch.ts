@@ -8,7 +8,7 @@ import { answer, eachHeader, type Host } from './mount'
 import type { CloseReason, NativePull, NativeReply, NativeRequest } from '../native'
 
 /** What frameworks hand to a handler: a request, or a context with one. */
-export type FetchSource = Request | { request: Request } | { req: { raw: Request } }
+export type FetchSource = Request | { request: Request } | { req: { raw: Request }, body?: (body: any, status: any, headers: any) => Response }
 
 /** Answers a web request, as it is or inside the context of Hono, SvelteKit or Remix. */
 export type FetchHandler<Source> = (source: Source, ...more: any[]) => Promise<Response>
@@ -26,9 +26,12 @@ export function fetch<Source extends FetchSource> (
   return async function eventStream (source) {
     const request = requestOf(source)
     const reply = await answer(host, read(request, options.address?.(source)), access, source)
-    const headers = new Headers()
-    eachHeader(reply.headers, (name, value) => { headers.append(name, value) })
-    return new Response(bodyOf(host, source, request, reply), { status: reply.status, headers })
+    const headers: Record<string, string> = {}
+    eachHeader(reply.headers, (name, value) => { headers[name] = value })
+    const body = bodyOf(host, source, request, reply)
+    // Hono keeps the headers that middleware has set for responses that its context makes.
+    if ('req' in source && source.body) return source.body(body, reply.status, headers)
+    return new Response(body, { status: reply.status, headers })
   }
 }
 
@@ -86,12 +89,12 @@ function bodyOf (host: Host, source: FetchSource, request: Request, reply: Nativ
     // Called when the consumer can take more, and not again before the promise is kept.
     async pull (controller) {
       for (;;) {
-        const chunk = pull?.take() ?? (pull ? undefined : null)
+        const chunk = pull ? pull.take() : null
         if (chunk) {
           controller.enqueue(chunk)
           return
         }
-        if (chunk === null || !pull) {
+        if (chunk === null) {
           if (cancelled) return
           if (lastWords) controller.enqueue(lastWords)
           end('dropped')
