@@ -87,6 +87,16 @@ impl Pull {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Ends the stream because the server is about to stop, and gives the last words to send: they ask the client to
+    /// come back later. `None` when it has ended before.
+    pub fn finish(&mut self) -> Option<Bytes> {
+        let stream = self.stream.take()?;
+        let goodbye = stream.hub().goodbye(fastrand::u64(..));
+        stream.close(CloseReason::Shutdown);
+        self.events.hub().counters.count_delivered(0, goodbye.sse().len());
+        Some(Bytes::copy_from_slice(goodbye.sse()))
+    }
+
     /// Ends the stream for a reason that the figures tell; plain dropping counts as `dropped`.
     pub fn close(mut self, reason: CloseReason) {
         if let Some(stream) = self.stream.take() {
