@@ -34,7 +34,8 @@ impl Pull {
 
     /// Lets `read` have the stream. Nobody waits for a lock meanwhile, so that the interpreter may be let go of.
     fn with<T>(&self, read: impl FnOnce(&mut evstream::Pull) -> T) -> Result<Option<T>> {
-        let mut pull = match std::mem::replace(&mut *lock(&self.0), State::Busy) {
+        let state = std::mem::replace(&mut *lock(&self.0), State::Busy);
+        let mut pull = match state {
             State::Idle(pull) => pull,
             State::Busy => return Err(Failure::busy("stream")),
             State::Ended => {

@@ -34,7 +34,8 @@ impl Subscription {
 
     /// Lets `read` have the subscription. Nobody waits for a lock meanwhile, so that the interpreter may be let go of.
     fn with<T>(&self, read: impl FnOnce(&mut evstream::Subscription) -> T) -> Result<Option<T>> {
-        let mut subscription = match std::mem::replace(&mut *lock(&self.0), State::Busy) {
+        let state = std::mem::replace(&mut *lock(&self.0), State::Busy);
+        let mut subscription = match state {
             State::Idle(subscription) => subscription,
             State::Busy => return Err(Failure::busy("subscription")),
             State::Ended => {

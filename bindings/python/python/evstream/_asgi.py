@@ -36,7 +36,9 @@ class Endpoint:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"})
+            await send(
+                {"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"}
+            )
         else:
             await answer(self._events, self._rule, HttpRequest.from_scope(scope), scope, receive, send)
 

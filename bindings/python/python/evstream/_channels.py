@@ -75,7 +75,8 @@ async def _awaited(answer: Awaitable[Answer]) -> Access:
 def _names(channels: Any) -> list[str]:
     if isinstance(channels, str):
         return [channels]
-    names = list(channels) if isinstance(channels, Iterable) and not isinstance(channels, bytes) else [None]
-    if not all(isinstance(name, str) for name in names):
-        raise InvalidError(f"channels are a str, several of them, or a function that gives them, not {channels!r}")
-    return names
+    if isinstance(channels, Iterable) and not isinstance(channels, bytes):
+        names = list(channels)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise InvalidError(f"channels are a str, several of them, or a function that gives them, not {channels!r}")

@@ -76,7 +76,11 @@ class Events:
     """
 
     def __init__(
-        self, *, json: Callable[[Any], str | bytes] | None = None, adopt: bool = True, **options: Unpack[Options]
+        self,
+        *,
+        json: Callable[[Any], str | bytes] | None = None,
+        adopt: bool = True,
+        **options: Unpack[Options],
     ) -> None:
         self._options = dict(options)
         self._native = _native.Events(self._options)
@@ -151,7 +155,9 @@ class Events:
         """Listens with an HTTP server of evstream's own; port 0 takes a free one, and a `host` of `unix:PATH` a Unix
         socket. Raises `ConfigError`, `InvalidError`, `IoError` or `ClosedError`."""
         _process.start_logging()
-        address = host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = (
+            host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        )
         rule = Rule(channels)
 
         def authorize(request: _native.Request) -> _native.Access:
@@ -263,7 +269,9 @@ class _Owned:
     def _check_process(self) -> None:
         if self._generation != self._events._generation:
             kind = type(self).__name__.lower()
-            raise ForkedError(f"the {kind} belongs to the process that forked this one; make a new one after a fork")
+            raise ForkedError(
+                f"the {kind} belongs to the process that forked this one; make a new one after a fork"
+            )
 
 
 class Subscription(_Owned):

@@ -8,6 +8,7 @@ from typing_extensions import Self
 from ._errors import EvstreamError
 from ._messages import Received, Reset
 
+__all__: list[str]
 __version__: str
 
 @final

@@ -28,7 +28,7 @@ def find_cycle(function: Any, scope: Mapping[str, Any]) -> Any | None:
     if scope.get("http_version") not in ("1.1", "1.0") or getattr(cycle, "response_complete", True):
         return None
     transport = getattr(cycle, "transport", None)
-    if not isinstance(transport, asyncio.Transport) or transport.get_extra_info("sslcontext") is not None:
+    if transport is None or transport.get_extra_info("sslcontext") is not None:
         return None
     return cycle if transport.get_extra_info("socket") is not None else None
 

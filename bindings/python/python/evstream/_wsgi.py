@@ -227,8 +227,14 @@ def to_request(environ: Mapping[str, Any]) -> _native.Request:
 
 def to_http_request(environ: Mapping[str, Any]) -> HttpRequest:
     """The request of a WSGI environ, for a function for channels."""
-    headers = {name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")}
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
+    headers = {
+        name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")
+    }
+    path = (
+        (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+        .encode("latin-1")
+        .decode("utf-8", "replace")
+    )
     method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
     return HttpRequest(method, path, query, headers, environ.get("REMOTE_ADDR"), environ)
 
