@@ -103,7 +103,7 @@ impl Pull {
 
     /// Ends the stream because the server it goes through ends, and gives back the last bytes to send, which ask the
     /// client to come back later; `None` when it had ended.
-    pub fn finish(mut self) -> Option<Bytes> {
+    pub fn finish(&mut self) -> Option<Bytes> {
         let goodbye = self.stream.as_ref()?.hub().goodbye();
         match self.end(goodbye.sse(), CloseReason::Shutdown, self.events.now_ms()) {
             Poll::Ready(last_words) => last_words,
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn finishing_asks_the_client_to_come_back() {
         let events = Events::new(Config::new().retry_ms(1_000).write_timeout_ms(5_000)).unwrap();
-        let pull = pulled(&events);
+        let mut pull = pulled(&events);
         assert_eq!(pull.write_timeout(), Duration::from_secs(5));
         let last_words = String::from_utf8(pull.finish().unwrap().to_vec()).unwrap();
         let wait_ms: u64 = last_words.strip_prefix("retry: ").unwrap().trim_end().parse().unwrap();

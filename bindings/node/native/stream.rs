@@ -97,7 +97,7 @@ impl NativePull {
     /// Ends it because the server does; gives back the last bytes to send, which ask the client to come back.
     #[napi(catch_unwind)]
     pub fn finish(&mut self) -> Option<Buffer> {
-        self.pull.take().and_then(Pull::finish).map(|words| Vec::from(words).into())
+        self.pull.take().and_then(|mut pull| pull.finish()).map(|words| Vec::from(words).into())
     }
 
     #[napi(catch_unwind)]

@@ -24,16 +24,17 @@ pub(super) enum Peer {
 }
 
 impl Socket {
-    /// Takes over a socket, whose client must acknowledge what it is sent within `timeout`.
+    /// Takes over a socket, whose client must acknowledge what it is sent within twice `timeout`.
     pub(crate) fn new(fd: OwnedFd, timeout: Duration) -> io::Result<Self> {
         let socket = SockRef::from(&fd);
         socket.set_nonblocking(true)?;
         if socket.domain()? != socket2::Domain::UNIX {
             // An event is worth a packet; there is nothing to wait for.
             socket.set_tcp_nodelay(true)?;
-            // Small events fit into the send buffer for ages after the client's machine has vanished.
+            // Small events fit into the send buffer for ages after the client's machine has vanished. Later than our
+            // own deadline, which knows why it closes a stream.
             #[cfg(any(target_os = "android", target_os = "linux"))]
-            socket.set_tcp_user_timeout(Some(timeout))?;
+            socket.set_tcp_user_timeout(Some(timeout.saturating_mul(2)))?;
         }
         #[cfg(not(any(target_os = "android", target_os = "linux")))]
         let _ = timeout;

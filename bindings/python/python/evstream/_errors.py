@@ -1,0 +1,94 @@
+"""The exceptions of the package: one base, subclasses by what a caller does next, each also a builtin's subclass."""
+
+from __future__ import annotations
+
+
+class EvstreamError(Exception):
+    """What evstream raises. `code` is a stable word, the same in all languages; the text is for people."""
+
+    code: str = "internal"
+    retryable: bool = False
+    """Whether the same call may succeed later."""
+
+    def __init__(self, text: str, *, code: str | None = None, retryable: bool | None = None) -> None:
+        super().__init__(text)
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class InvalidError(EvstreamError, ValueError):
+    """What was given is not allowed; the text says what is (`invalid-argument`, `invalid-channel`)."""
+
+    code = "invalid-argument"
+
+
+class ConfigError(InvalidError):
+    """A setting has a value that is not allowed, or does not exist (`invalid-config`)."""
+
+    code = "invalid-config"
+
+
+class InvalidEventError(InvalidError):
+    """An event cannot be written, or is too large (`invalid-event`, `too-large`)."""
+
+    code = "invalid-event"
+
+
+class ClosedError(EvstreamError, RuntimeError):
+    """The events, server or subscription is closed (`closed`)."""
+
+    code = "closed"
+
+
+class ForkedError(EvstreamError, RuntimeError):
+    """The object belongs to the process that forked this one (`forked`)."""
+
+    code = "forked"
+
+
+class DeadlineError(EvstreamError, TimeoutError):
+    """The time given was not enough (`timeout`)."""
+
+    code = "timeout"
+    retryable = True
+
+
+class IoError(EvstreamError, OSError):
+    """The operating system refused (`io`)."""
+
+    code = "io"
+    retryable = True
+
+
+class ProxyError(EvstreamError, ConnectionError):
+    """A GRIP proxy did not get an event (`proxy-unavailable`, `proxy-rejected`, `queue-full`, `unauthorized`)."""
+
+    code = "proxy-unavailable"
+
+
+class Forbidden(Exception):  # noqa: N818 - what an application raises reads as what it means
+    """Raised by an application's function for channels: the client is told `forbidden`, with this text."""
+
+
+_CLASSES: dict[str, type[EvstreamError]] = {
+    "invalid-config": ConfigError,
+    "invalid-channel": InvalidError,
+    "invalid-event": InvalidEventError,
+    "too-large": InvalidEventError,
+    "invalid-argument": InvalidError,
+    "closed": ClosedError,
+    "timeout": DeadlineError,
+    "queue-full": ProxyError,
+    "forked": ForkedError,
+    "io": IoError,
+    "proxy-unavailable": ProxyError,
+    "proxy-rejected": ProxyError,
+    "unauthorized": ProxyError,
+}
+
+
+def from_code(code: str, text: str, retryable: bool) -> EvstreamError:
+    """The exception for an error of the core."""
+    return _CLASSES.get(code, EvstreamError)(text, code=code, retryable=retryable)

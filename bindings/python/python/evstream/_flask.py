@@ -1,0 +1,33 @@
+"""Streams as views of Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import flask
+
+from . import _wsgi
+from ._channels import Channels, Rule
+
+if TYPE_CHECKING:
+    from ._events import Events
+
+
+def view(events: Events, channels: Channels) -> Callable[..., flask.Response]:
+    """A view function. What `after_request` functions set on its response is sent along."""
+    rule = Rule(channels)
+
+    def stream(**parameters: Any) -> flask.Response:
+        environ = flask.request.environ
+        reply = _wsgi.answer(events, rule, flask.request, parameters, environ)
+        events._check_links(reply)
+        if not reply.is_stream:
+            return flask.Response(reply.body, reply.status, reply.headers)
+        # Passed through, so that the server has our own iterable in its hands.
+        body = _wsgi.Body(events, reply, environ)
+        return flask.Response(body, reply.status, reply.headers, direct_passthrough=True)
+
+    stream.provide_automatic_options = False  # type: ignore[attr-defined]
+    stream.methods = ["GET", "HEAD", "OPTIONS"]  # type: ignore[attr-defined]
+    return stream

@@ -1,0 +1,32 @@
+"""What a subscription gives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event, as a subscriber sees it."""
+
+    channel: str
+    event: str | None
+    """Its type; absent means `message`."""
+    data: str
+    """Its data, with LF between lines."""
+    id: str
+    """Its place."""
+
+    def json(self) -> Any:
+        """The data, read as JSON."""
+        return json.loads(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Events of these channels were missed, because the reader was too slow; reading goes on after `id`."""
+
+    channels: list[str]
+    id: str

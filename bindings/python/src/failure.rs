@@ -1,0 +1,65 @@
+//! Errors of the core as exceptions of the package.
+
+use std::{error::Error as _, sync::Mutex};
+
+use evstream::{Error, ErrorKind};
+use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock};
+
+/// What a function of this module fails with.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Core(Error),
+    Python(PyErr),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self::Core(Error::new(kind, text.into()))
+    }
+
+    /// Something is used by two threads at a time that can only be used by one.
+    pub(crate) fn busy(what: &str) -> Self {
+        Self::new(ErrorKind::InvalidArgument, format!("the {what} is being read by another thread"))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Python(error) => error,
+            Failure::Core(error) => Python::attach(|py| exception(py, &error).unwrap_or_else(|error| error)),
+        }
+    }
+}
+
+/// The exception that `evstream._errors` has for an error.
+pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let make =
+        MAKE.get_or_try_init(py, || py.import("evstream._errors")?.getattr("from_code").map(Bound::unbind))?;
+    let exception = make.bind(py).call1((error.code(), error.to_string(), error.is_retryable()))?;
+    let exception = PyErr::from_value(exception);
+    if let Some(cause) = error.source() {
+        exception.set_cause(py, Some(PyRuntimeError::new_err(cause.to_string())));
+    }
+    Ok(exception)
+}
+
+/// Takes what a mutex guards, also after a panic: nothing here is left half-done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

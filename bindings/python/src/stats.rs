@@ -1,0 +1,31 @@
+//! Figures, as a dictionary.
+
+use evstream::Stats;
+use pyo3::{prelude::*, types::PyDict};
+
+pub(crate) fn show<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("open", stats.open)?;
+    dict.set_item("opened", stats.opened)?;
+    let closed = PyDict::new(py);
+    for (reason, count) in &stats.closed {
+        closed.set_item(reason.name(), count)?;
+    }
+    dict.set_item("closed", closed)?;
+    dict.set_item("deliveries", stats.deliveries)?;
+    dict.set_item("bytes", stats.bytes)?;
+    let resets = PyDict::new(py);
+    for (reason, count) in &stats.resets {
+        resets.set_item(reason.name(), count)?;
+    }
+    dict.set_item("resets", resets)?;
+    dict.set_item("refused", stats.refused)?;
+    dict.set_item("held", stats.held)?;
+    dict.set_item("repairs", stats.repairs)?;
+    dict.set_item("grip_refused", stats.grip_refused)?;
+    dict.set_item("publish_failures", stats.publish_failures)?;
+    dict.set_item("channels", stats.log.channels)?;
+    dict.set_item("published", stats.log.events)?;
+    dict.set_item("history_bytes", stats.log.history_bytes)?;
+    Ok(dict)
+}

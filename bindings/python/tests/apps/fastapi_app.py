@@ -1,0 +1,87 @@
+"""Streams in FastAPI: mounted, and as responses of routes with dependencies and middleware."""
+
+import os
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+
+from evstream import Access, Events, Forbidden
+
+events = Events(
+    adopt=os.environ.get("ADOPT", "1") == "1",
+    write_timeout_ms=int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
+    keep_alive_ms=int(os.environ.get("KEEP_ALIVE_MS", "20000")),
+)
+app = FastAPI()
+app.mount("/events", events.asgi())
+
+
+def signed_in(request: Request) -> str:
+    user = request.headers.get("x-user")
+    if user is None:
+        raise HTTPException(401, "please log in")
+    return user
+
+
+@app.get("/rooms/{room}")
+async def room(request: Request, room: str, user: str = Depends(signed_in)):
+    response = events.response(request, channels=[f"room-{room}"])
+    response.headers["X-Room"] = room
+    response.set_cookie("seen", "1")
+    return response
+
+
+@app.get("/formats/{room}")
+def formats(request: Request):
+    return events.response(request, channels="room-{room}")
+
+
+async def decide(request: Request):
+    match request.query_params.get("as"):
+        case "nobody":
+            raise Forbidden("not you")
+        case "false":
+            return False
+        case "broken":
+            raise KeyError("oops")
+        case "access":
+            return Access(["asked"], user="bob")
+        case "true":
+            return True
+        case "none":
+            return None
+    return ["asked"]
+
+
+@app.get("/decided")
+async def decided(request: Request):
+    return events.response(request, channels=decide)
+
+
+@app.get("/decided-sync")
+async def decided_sync(request: Request):
+    return events.response(request, channels=lambda request: [request.query_params["room"]])
+
+
+@app.post("/publish/{channel}")
+async def publish(channel: str, request: Request):
+    receipt = await events.apublish(channel, await request.json(), event="message")
+    return {"id": receipt.id, "streams": receipt.streams}
+
+
+@app.get("/stats")
+def stats():
+    return events.stats()
+
+
+if os.environ.get("GZIP") == "1":
+    # Compresses everything, as middleware that knows nothing of streams does.
+    class Blind(GZipMiddleware):
+        async def __call__(self, scope, receive, send):
+            await super().__call__(scope, receive, send)
+
+    app.add_middleware(GZipMiddleware, minimum_size=1)
+app.add_middleware(CORSMiddleware, allow_origins=["https://example.com"])
+app.add_middleware(SessionMiddleware, secret_key="test")

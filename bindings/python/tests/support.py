@@ -1,0 +1,192 @@
+"""Servers under test, and clients."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, connect_sse
+
+APPS = Path(__file__).parent / "apps"
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a server is started."""
+
+    command: str
+    env: dict[str, str] = field(default_factory=dict)
+    adopts: bool = True
+    """Whether it leaves the sockets of streams to the engine."""
+    threads: int = 0
+    """Requests it can answer at a time, where streams occupy one each; 0 for any number."""
+
+
+UVICORN = "-m uvicorn --port {port} --no-use-colors"
+GUNICORN = "-m gunicorn -b 127.0.0.1:{port} --graceful-timeout 20"
+ASGI = {"INTERFACE": "asgi"}
+PULL = {"ADOPT": "0"}
+GZIP = {"GZIP": "1"}
+SERVERS = {
+    "uvicorn-h11": Kind(f"{UVICORN} --http h11 --loop asyncio fastapi_app:app"),
+    "uvicorn-httptools": Kind(f"{UVICORN} --http httptools --loop asyncio fastapi_app:app"),
+    "uvicorn-uvloop": Kind(f"{UVICORN} --http httptools --loop uvloop fastapi_app:app"),
+    "uvicorn-pull": Kind(f"{UVICORN} --loop uvloop fastapi_app:app", PULL, adopts=False),
+    "hypercorn": Kind("-m hypercorn -b 127.0.0.1:{port} fastapi_app:app", adopts=False),
+    "granian": Kind("-m granian --interface asgi --port {port} fastapi_app:app", adopts=False),
+    "gunicorn-sync": Kind(f"{GUNICORN} -k sync flask_app:app"),
+    "gunicorn-gthread": Kind(f"{GUNICORN} -k gthread --threads 2 flask_app:app"),
+    "gunicorn-preload": Kind(f"{GUNICORN} -k sync --preload flask_app:app"),
+    "gunicorn-pull": Kind(f"{GUNICORN} -k gthread --threads 20 flask_app:app", PULL, adopts=False),
+    "werkzeug": Kind("flask_app.py"),
+    "django-runserver": Kind("django_app.py --noreload"),
+    "django-gunicorn": Kind(f"{GUNICORN} -k sync django_app:application"),
+    "django-uvicorn": Kind(f"{UVICORN} --loop asyncio --http h11 django_app:application", ASGI),
+    "django-uvloop": Kind(f"{UVICORN} --loop uvloop django_app:application", ASGI),
+    "django-hypercorn": Kind("-m hypercorn -b 127.0.0.1:{port} django_app:application", ASGI, adopts=False),
+    "django-daphne": Kind("-m daphne -p {port} django_app:application", ASGI, adopts=False),
+    "django-pull": Kind(f"{GUNICORN} -k gthread --threads 20 django_app:application", PULL, adopts=False),
+}
+COMPRESSED = {
+    "uvicorn": Kind(f"{UVICORN} fastapi_app:app", GZIP, adopts=False),
+    "gunicorn": Kind(f"{GUNICORN} -k gthread --threads 20 flask_app:app", GZIP, adopts=False),
+    "django-uvicorn": Kind(f"{UVICORN} django_app:application", ASGI | GZIP, adopts=False),
+    "django-gunicorn": Kind(f"{GUNICORN} -k gthread --threads 20 django_app:application", GZIP, adopts=False),
+}
+
+
+class ServerProcess:
+    """A server, from entering the context to leaving it."""
+
+    def __init__(self, kind: Kind, **env: str) -> None:
+        self.kind = kind
+        self._env = {**os.environ, **kind.env, **env, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def __enter__(self) -> ServerProcess:
+        for _ in range(3):  # another program may take the port in between
+            self.port = free_port()
+            command = [sys.executable, *self.kind.command.format(port=self.port).split()]
+            env = {**self._env, "PORT": str(self.port)}
+            self.process = subprocess.Popen(
+                command, cwd=APPS, env=env, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            if self._is_up():
+                return self
+            self._kill()
+        raise AssertionError(f"{self.kind.command} did not start:\n{self.log()}")
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+        self._log.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> float:
+        """Asks it to stop; gives the seconds that took."""
+        assert self.process is not None
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        try:
+            self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.kind.command} did not stop:\n{self.log()}") from None
+        return time.monotonic() - begun
+
+    def publish(self, channel: str, data: Any) -> dict[str, Any]:
+        response = httpx.post(f"{self.url}/publish/{channel}", json=data, timeout=READ_TIMEOUT_S)
+        assert response.status_code == 200, response.text
+        receipt: dict[str, Any] = response.json()
+        return receipt
+
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = httpx.get(f"{self.url}/stats", timeout=READ_TIMEOUT_S).json()
+        return stats
+
+    def open(self, path: str, **headers: str) -> contextlib.AbstractContextManager[Client]:
+        return open_stream(self.url + path, headers)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{self.url}/stats", timeout=5)
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _kill(self) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Client:
+    """A client of a stream that has got its answer."""
+
+    def __init__(self, response: httpx.Response, events: Iterator[ServerSentEvent]) -> None:
+        self.response = response
+        self._events = events
+
+    def next(self) -> ServerSentEvent:
+        return next(self._events)
+
+    def named(self, name: str) -> Any:
+        """The data of the next event, which must be called so."""
+        event = self.next()
+        assert event.event == name, event
+        return json.loads(event.data)
+
+    def rest(self) -> list[ServerSentEvent]:
+        return list(self._events)
+
+
+@contextlib.contextmanager
+def open_stream(url: str, headers: dict[str, str] | None = None) -> Iterator[Client]:
+    headers = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+    with (
+        httpx.Client(timeout=READ_TIMEOUT_S, trust_env=False) as http,
+        connect_sse(http, "GET", url, headers=headers) as source,
+    ):
+        yield Client(source.response, source.iter_sse())
+
+
+def until(condition: Any, what: str, timeout_s: float = READ_TIMEOUT_S) -> Any:
+    """Waits until `condition()` is true, and gives its value."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s} s"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
