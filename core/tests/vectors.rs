@@ -1,5 +1,8 @@
 //! Runs the vectors in `tests/vectors`, which every language runs, through the public API.
 
+#[path = "common/sse.rs"]
+mod sse;
+
 use std::{fs, path::Path};
 
 use evstream::{
@@ -38,6 +41,17 @@ fn decode() {
         assert_eq!(Value::from(events), expected["events"]);
         assert_eq!(decoder.last_event_id(), text(&expected["last_event_id"]));
         assert_eq!(decoder.retry_ms(), expected["retry_ms"].as_u64());
+
+        // The parser that other tests compare with must be right, too.
+        let stream: String = list(&case["chunks"]).iter().map(text).collect();
+        let seen = sse::parse(stream.as_bytes());
+        let events = seen
+            .events
+            .iter()
+            .map(|(name, data, id)| serde_json::json!({ "name": name, "data": data, "id": id }));
+        assert_eq!(events.collect::<Value>(), expected["events"]);
+        assert_eq!(seen.last_event_id, text(&expected["last_event_id"]));
+        assert_eq!(seen.retry_ms, expected["retry_ms"].as_u64());
     });
 }
 
