@@ -43,6 +43,11 @@ test-browser: ## The demo in Chromium
 	cargo build -q -p evstream-demo
 	cd tests/browser && npm test
 
+.PHONY: deny
+deny: ## Licences, advisories and sources of all dependencies; needs the network
+	@test -x target/tools/bin/cargo-deny || cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+	target/tools/bin/cargo-deny check
+
 .PHONY: bench
 bench: ## Figures, into target/bench/results.json
 	@scripts/need cargo
