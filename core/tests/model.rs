@@ -140,7 +140,7 @@ fn draw_config(random: &mut Rng) -> Config {
         .shards(random.u64(1..3))
         .history_events([0, random.u64(1..20), 100_000][random.usize(0..3)])
         .backlog_events([random.u64(1..20), random.u64(20..500), 100_000][random.usize(0..3)])
-        .keep_alive_ms([0, random.u64(5..100)][random.usize(0..2)])
+        .keep_alive_ms([0, random.u64(5..50)][random.usize(0..2)])
         .keep_alive_comment(random.bool())
         .max_age_ms([0, 0, random.u64(50..300)][random.usize(0..3)]);
     if random.u8(0..4) == 0 {
@@ -162,9 +162,11 @@ fn publish(world: &World, mut random: Rng) {
             noise(random.usize(0..longest), random.u64(..))
         );
         publish_one(world, channel, text);
-        match random.u8(0..40) {
-            0 => thread::sleep(Duration::from_millis(random.u64(0..5))),
-            1..10 => thread::yield_now(),
+        match random.u8(0..160) {
+            // Long enough for keep-alives.
+            0 => thread::sleep(Duration::from_millis(random.u64(0..150))),
+            1..4 => thread::sleep(Duration::from_millis(random.u64(0..5))),
+            4..40 => thread::yield_now(),
             _ => {}
         }
     }
@@ -184,6 +186,8 @@ struct Reader<'a> {
     channels: Vec<usize>,
     last_id: String,
     seen: Vec<Seen>,
+    /// How much it reads of a connection before it cuts it.
+    patience_bytes: usize,
 }
 
 /// Where a connection's bytes come from.
@@ -196,7 +200,7 @@ impl<'a> Reader<'a> {
     fn new(world: &'a World, mut random: Rng) -> Self {
         let count = random.usize(1..=world.channels.len());
         let channels = random.choose_multiple(0..world.channels.len(), count);
-        Self { world, random, channels, last_id: String::new(), seen: Vec::new() }
+        Self { world, random, channels, last_id: String::new(), seen: Vec::new(), patience_bytes: 0 }
     }
 
     fn read(mut self) -> (Vec<usize>, Vec<Seen>) {
@@ -221,6 +225,8 @@ impl<'a> Reader<'a> {
     }
 
     fn connect(&mut self) -> Source {
+        self.patience_bytes =
+            if self.random.u8(0..4) == 0 { usize::MAX } else { self.random.usize(0..60_000) };
         let names: Vec<&str> = self.channels.iter().map(|&index| &*self.world.channels[index]).collect();
         let target = format!("/events/?channel={}", names.join("&channel="));
         let kind = self.random.u8(0..5);
@@ -233,6 +239,10 @@ impl<'a> Reader<'a> {
             let version = if self.random.bool() { "1.1" } else { "1.0" };
             let last_id = &self.last_id;
             conn.send(format!("GET {target} HTTP/{version}\r\nHost: x\r\nLast-Event-ID: {last_id}\r\n\r\n"));
+            if kind == 1 {
+                // TCP waits for its timers with each kilobyte, so more would take minutes.
+                self.patience_bytes = self.random.usize(0..8_000);
+            }
             let Ok(head) = conn.try_head() else { panic!("a request is answered") };
             assert_eq!(head.status, 200);
             return Source::Socket(
@@ -267,7 +277,7 @@ impl<'a> Reader<'a> {
     /// Reads until the connection ends, from either side.
     fn follow(&mut self, mut source: Source) {
         let mut decoder = Decoder::new();
-        let mut left = if self.random.u8(0..4) == 0 { usize::MAX } else { self.random.usize(0..60_000) };
+        let mut left = self.patience_bytes;
         let most = [7, 300, 4_000, 60_000][self.random.usize(0..4)];
         let is_slow = self.random.u8(0..3) == 0;
         while left > 0 && !self.is_level() {
