@@ -153,7 +153,7 @@ fn a_pull_ends_of_age_whatever_the_keep_alives_are() {
         let mut other = events.subscribe(["a"]).unwrap();
         let text = read_to_end(&mut pull);
         assert!(before.elapsed() >= Duration::from_millis(200));
-        assert!(text.contains("retry: 1"), "{text}");
+        assert!(text.contains("retry: "), "{text}");
         assert_eq!(closed(&events, CloseReason::MaxAge), 1);
         // Others of the same engine are as before.
         publish(&events, "a", ["x"]);

@@ -1,5 +1,7 @@
 //! One stream on a socket: what it still owes the client, and when it must be looked at again.
 
+use std::io;
+
 use super::{
     Guest,
     batch::{Batch, Progress},
@@ -73,6 +75,17 @@ pub(super) enum Fate {
     End(CloseReason),
 }
 
+impl Fate {
+    /// What becomes of a member whose connection has broken.
+    fn of(error: &io::Error) -> Self {
+        // The system waits for acknowledgements as long as we wait for room.
+        Self::End(match error.kind() {
+            io::ErrorKind::TimedOut => CloseReason::WriteTimeout,
+            _ => CloseReason::Client,
+        })
+    }
+}
+
 impl Framing {
     pub(super) fn bytes(self, frame: &Frame) -> &[u8] {
         match self {
@@ -141,11 +154,12 @@ impl Member {
     /// The socket has something to read: bytes that nobody asked for, or its end.
     pub(super) fn readable(&mut self) -> Fate {
         match self.socket.drain(MAX_RECEIVED_BYTES - self.received) {
-            Peer::Open(bytes) if self.received + bytes <= MAX_RECEIVED_BYTES => {
+            Ok(Peer::Open(bytes)) if self.received + bytes <= MAX_RECEIVED_BYTES => {
                 self.received += bytes;
                 Fate::Stay
             }
-            _ => Fate::End(CloseReason::Client),
+            Ok(_) => Fate::End(CloseReason::Client),
+            Err(error) => Fate::of(&error),
         }
     }
 
@@ -158,7 +172,10 @@ impl Member {
         }
         let bytes = batch.bytes(self.framing, first);
         let wanted = bytes.len();
-        let Ok(written) = self.socket.send(bytes) else { return Fate::End(CloseReason::Client) };
+        let written = match self.socket.send(bytes) {
+            Ok(written) => written,
+            Err(error) => return Fate::of(&error),
+        };
         let all = self.wrote(written, wanted, now_ms);
         let counters = &self.stream.hub().counters;
         if all {
@@ -285,7 +302,7 @@ impl Member {
                 OwedBytes::Own(bytes) => &bytes[owed.sent..],
             };
             let wanted = bytes.len();
-            let written = self.socket.send(bytes).map_err(|_| Fate::End(CloseReason::Client))?;
+            let written = self.socket.send(bytes).map_err(|error| Fate::of(&error))?;
             owed.sent += written;
             self.stream.hub().counters.count_delivered(0, written);
             if self.wrote(written, wanted, now_ms) {

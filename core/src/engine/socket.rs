@@ -19,7 +19,7 @@ pub(crate) struct Socket(OwnedFd);
 pub(super) enum Peer {
     /// It is there, and has sent this many bytes that nobody asked for.
     Open(usize),
-    /// It has closed, or the connection broke.
+    /// It has closed.
     Gone,
 }
 
@@ -55,19 +55,19 @@ impl Socket {
     }
 
     /// Reads and throws away what the client has sent, at most about `limit` bytes.
-    pub(super) fn drain(&self, limit: usize) -> Peer {
+    pub(super) fn drain(&self, limit: usize) -> io::Result<Peer> {
         let mut scratch = [MaybeUninit::<u8>::uninit(); 2_048];
         let mut total = 0;
         while total <= limit {
             match SockRef::from(&self.0).recv(&mut scratch) {
-                Ok(0) => return Peer::Gone,
+                Ok(0) => return Ok(Peer::Gone),
                 Ok(n) => total += n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Peer::Gone,
+                Err(e) => return Err(e),
             }
         }
-        Peer::Open(total)
+        Ok(Peer::Open(total))
     }
 
     /// Tells the client that nothing more comes, also when the descriptor lives on elsewhere.
