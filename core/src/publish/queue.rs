@@ -244,13 +244,6 @@ impl Queue {
     }
 }
 
-/// Also when the events are dropped without being closed: whoever waits for the answer must not wait for ever.
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.ticket.abandon(self.index);
-    }
-}
-
 impl State {
     fn take_batch(&mut self) -> Vec<Pending> {
         let mut batch = Batch::new();

@@ -52,16 +52,6 @@ impl Ticket {
         }
     }
 
-    /// Says that nobody will know what became of the event at a proxy, if that was not said before.
-    pub(super) fn abandon(&self, index: usize) {
-        if self.lock().results[index].1.is_none() {
-            self.settle(
-                index,
-                Err(Error::new(ErrorKind::Closed, "the events were closed before it was delivered")),
-            );
-        }
-    }
-
     /// How many proxies there are.
     pub(crate) fn proxies(&self) -> usize {
         self.lock().results.len()
