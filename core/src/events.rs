@@ -322,7 +322,8 @@ impl Events {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
-    pub(crate) fn check_process(&self) -> Result<()> {
+    /// Fails with `forked` in a child of the process that made the events.
+    pub fn check_process(&self) -> Result<()> {
         if self.is_forked() { Err(Error::new(ErrorKind::Forked, FORKED)) } else { Ok(()) }
     }
 

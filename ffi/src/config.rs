@@ -1,0 +1,151 @@
+//! Settings
+
+use std::{ffi::c_char, mem::MaybeUninit};
+
+use evstream::{Config, config::OptionValue};
+
+use crate::{
+    call::{call, free, give, needed, place},
+    cast,
+    error::evs_error,
+    status::evs_status,
+    text::evs_str,
+};
+
+/// The settings of an evs_events. A new one has all defaults; evs_events_new copies it.
+pub struct evs_config {
+    pub(crate) config: Config,
+}
+
+/// Makes settings at their defaults.
+///
+/// @param config  Where to put them. The caller owns them; free with evs_config_free.
+/// @param error   NULL, or where to put the error.
+///
+/// Status: OK, INVALID_ARGUMENT.
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_new(
+    config: Option<&mut MaybeUninit<*mut evs_config>>,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        give(place(config, "config")?, evs_config { config: Config::new() });
+        Ok(evs_status::Ok)
+    })
+}
+
+/// Sets a setting that is a number.
+///
+/// @param config      The settings.
+/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
+/// @param option_len  Length of the name, in bytes.
+/// @param value       Its value, in the unit at the end of its name.
+/// @param error       NULL, or where to put the error, which says what is allowed.
+///
+/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
+/// Threads: one at a time for these settings.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_set_integer(
+    config: Option<&mut evs_config>,
+    option: *const c_char,
+    option_len: usize,
+    value: u64,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || set(config, option, option_len, OptionValue::Integer(value)))
+}
+
+/// Sets a setting that is yes or no.
+///
+/// @param config      The settings.
+/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
+/// @param option_len  Length of the name, in bytes.
+/// @param value       Its value.
+/// @param error       NULL, or where to put the error, which says what is allowed.
+///
+/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
+/// Threads: one at a time for these settings.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_set_flag(
+    config: Option<&mut evs_config>,
+    option: *const c_char,
+    option_len: usize,
+    value: bool,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || set(config, option, option_len, OptionValue::Flag(value)))
+}
+
+/// Sets any setting by a text: a word or secret as it is, a number in digits, yes or no as "true" or "false", a list
+/// as its one element. This is for values that come from the environment or a command line.
+///
+/// @param config      The settings.
+/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
+/// @param option_len  Length of the name, in bytes.
+/// @param value       Its value, copied.
+/// @param value_len   Length of the value, in bytes.
+/// @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+///
+/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
+/// Threads: one at a time for these settings.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_set_text(
+    config: Option<&mut evs_config>,
+    option: *const c_char,
+    option_len: usize,
+    value: *const c_char,
+    value_len: usize,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let value = cast::text(value, value_len, "value")?;
+        set(config, option, option_len, OptionValue::Text(value.to_owned()))
+    })
+}
+
+/// Sets a setting that is a list, in place of what it was.
+///
+/// @param config      The settings.
+/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
+/// @param option_len  Length of the name, in bytes.
+/// @param values      Its elements, copied. NULL is allowed if values_len is 0.
+/// @param values_len  How many they are.
+/// @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+///
+/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
+/// Threads: one at a time for these settings.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_set_list(
+    config: Option<&mut evs_config>,
+    option: *const c_char,
+    option_len: usize,
+    values: *const evs_str,
+    values_len: usize,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let values = cast::texts(values, values_len, "values")?;
+        let values = values.into_iter().map(ToOwned::to_owned).collect();
+        set(config, option, option_len, OptionValue::List(values))
+    })
+}
+
+/// Frees settings. NULL is allowed. What was made with them keeps its copy.
+///
+/// Threads: any, but for one object only once.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_free(config: Option<Box<evs_config>>) {
+    free(config);
+}
+
+fn set(
+    config: Option<&mut evs_config>,
+    option: *const c_char,
+    option_len: usize,
+    value: OptionValue,
+) -> crate::error::Result<evs_status> {
+    let option = cast::text(option, option_len, "option")?;
+    needed(config, "config")?.config.set(option, value)?;
+    Ok(evs_status::Ok)
+}

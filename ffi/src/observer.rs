@@ -1,0 +1,192 @@
+//! Observers
+
+use std::{
+    ffi::{c_char, c_void},
+    mem::MaybeUninit,
+};
+
+use evstream::{CloseReason, Observer, PublishFailure, Stream};
+
+use crate::{
+    call::{call, needed},
+    callback::{Manners, UserData, evs_free_fn},
+    cast::{self, views},
+    error::{Failure, evs_error},
+    events::evs_events,
+    receipt::{EVS_POSITION_BYTES, position},
+    status::evs_status,
+    text::evs_str,
+};
+
+/// Why a stream ended. New reasons may come with any version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum evs_close_reason {
+    /// The client closed the connection, or it broke.
+    Client = 1,
+    /// The client's socket took no byte for the setting write_timeout_ms.
+    WriteTimeout = 2,
+    /// The stream fell behind, and the setting slow_client is "close".
+    Slow = 3,
+    /// The stream reached the setting max_age_ms.
+    MaxAge = 4,
+    /// The events or their server were closed.
+    Shutdown = 5,
+    /// The application let go of the stream.
+    Dropped = 6,
+}
+
+/// A client's stream, as observers are told of it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct evs_stream_info {
+    /// sizeof(evs_stream_info) of the library.
+    pub struct_size: usize,
+    /// The user whom the application named; empty if none.
+    pub user: evs_str,
+    /// The client's address; empty if it is not known.
+    pub peer: evs_str,
+    /// The place of the last event it has read: text, ended by NUL.
+    pub position: [c_char; EVS_POSITION_BYTES],
+    /// Its channels.
+    pub channels: *const evs_str,
+    /// How many they are.
+    pub channels_len: usize,
+}
+
+/// An event that a GRIP proxy did not get, as observers are told of it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct evs_publish_failure {
+    /// sizeof(evs_publish_failure) of the library.
+    pub struct_size: usize,
+    /// The proxy, by its control URI.
+    pub proxy: evs_str,
+    /// The channel, by its name on the proxy.
+    pub channel: evs_str,
+    /// The place of the event: text, ended by NUL.
+    pub position: [c_char; EVS_POSITION_BYTES],
+    /// What went wrong.
+    pub error: *const evs_error,
+}
+
+/// What is told when streams open and close, whatever drives them, and of events that a GRIP proxy did not get. Start with
+/// EVS_OBSERVER_INIT; leave NULL what does not interest.
+///
+/// The callbacks run on threads of evstream's that other streams need, several at the same time. They must be short and must
+/// not block. What they are shown lives until they return.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct evs_observer {
+    /// sizeof(evs_observer).
+    pub struct_size: usize,
+    /// A client has opened a stream.
+    pub stream_opened: Option<extern "C" fn(user_data: *mut c_void, stream: *const evs_stream_info)>,
+    /// A stream has ended. The reason is an evs_close_reason.
+    pub stream_closed:
+        Option<extern "C" fn(user_data: *mut c_void, stream: *const evs_stream_info, reason: u32)>,
+    /// A GRIP proxy did not get an event.
+    pub publish_failed: Option<extern "C" fn(user_data: *mut c_void, failure: *const evs_publish_failure)>,
+}
+
+/// Has an observer told of streams from now on. There can be one.
+///
+/// @param events          The events.
+/// @param observer        What to call, copied.
+/// @param user_data       What to call it with. It is freed when the events are gone.
+/// @param user_data_free  NULL, or what frees user_data.
+/// @param error           NULL, or where to put the error.
+///
+/// Status: OK; INVALID_ARGUMENT, also when there is an observer already; CLOSED, FORKED.
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_events_observe(
+    events: Option<&evs_events>,
+    observer: *const evs_observer,
+    user_data: *mut c_void,
+    user_data_free: evs_free_fn,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    let user_data = UserData::new(user_data, user_data_free);
+    call(error, || {
+        let callbacks = cast::read_sized(observer)?;
+        let events = &needed(events, "events")?.events;
+        events.check_open()?;
+        events.observe(Told { callbacks, user_data })?;
+        Ok(evs_status::Ok)
+    })
+}
+
+struct Told {
+    callbacks: evs_observer,
+    user_data: UserData,
+}
+
+impl Observer for Told {
+    fn stream_opened(&self, stream: &Stream) {
+        if let Some(opened) = self.callbacks.stream_opened {
+            self.show(stream, |data, info| opened(data, info));
+        }
+    }
+
+    fn stream_closed(&self, stream: &Stream, reason: CloseReason) {
+        if let Some(closed) = self.callbacks.stream_closed {
+            self.show(stream, |data, info| closed(data, info, close_reason(reason) as u32));
+        }
+    }
+
+    fn publish_failed(&self, failure: &PublishFailure) {
+        let Some(failed) = self.callbacks.publish_failed else { return };
+        let error = evs_error::lent(Failure::from(failure.error.clone()));
+        let told = evs_publish_failure {
+            struct_size: size_of::<evs_publish_failure>(),
+            proxy: (*failure.proxy).into(),
+            channel: (*failure.channel).into(),
+            position: position(failure.position),
+            error: &raw const error,
+        };
+        self.user_data.call(Manners::Short, |data| failed(data, &raw const told));
+    }
+}
+
+impl Told {
+    fn show(&self, stream: &Stream, tell: impl FnOnce(*mut c_void, *const evs_stream_info)) {
+        let peer = stream.peer().map_or_else(String::new, |peer| peer.to_string());
+        let names: Vec<&str> = stream.channels().collect();
+        let channels = views(&names);
+        let info = evs_stream_info {
+            struct_size: size_of::<evs_stream_info>(),
+            user: stream.user().unwrap_or("").into(),
+            peer: (*peer).into(),
+            position: position(stream.position()),
+            channels: channels.as_ptr(),
+            channels_len: channels.len(),
+        };
+        self.user_data.call(Manners::Short, |data| tell(data, &raw const info));
+    }
+}
+
+pub(crate) fn close_reason(reason: CloseReason) -> evs_close_reason {
+    match reason {
+        CloseReason::Client => evs_close_reason::Client,
+        CloseReason::WriteTimeout => evs_close_reason::WriteTimeout,
+        CloseReason::Slow => evs_close_reason::Slow,
+        CloseReason::MaxAge => evs_close_reason::MaxAge,
+        CloseReason::Shutdown => evs_close_reason::Shutdown,
+        _ => evs_close_reason::Dropped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_number() {
+        let numbers: HashSet<u32> =
+            CloseReason::ALL.iter().map(|&reason| close_reason(reason) as u32).collect();
+        assert_eq!(numbers.len(), CloseReason::ALL.len());
+    }
+}
