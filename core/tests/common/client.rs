@@ -155,7 +155,7 @@ impl Conn {
                 let text: Vec<u8> = self.received.drain(..end + 4).collect();
                 return Ok(Head::parse(std::str::from_utf8(&text[..end]).unwrap()));
             }
-            self.fill()?;
+            self.fill_at_most(4 * 1_024)?;
         }
     }
 
@@ -228,7 +228,7 @@ impl Head {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| &**value)
     }
 
-    fn framing(&self) -> Unframe {
+    pub fn framing(&self) -> Unframe {
         match (self.header("transfer-encoding"), self.header("content-length")) {
             (Some("chunked"), None) => Unframe::chunked(),
             (None, Some(bytes)) => Unframe::Length(bytes.parse().unwrap()),

@@ -3,6 +3,7 @@
 
 mod body;
 mod client;
+mod relay;
 
 use std::{
     sync::Arc,
@@ -13,6 +14,7 @@ use evstream::{CloseReason, Config, Event, Events, Mount, ResetReason, Server};
 
 pub use body::Unframe;
 pub use client::{Client, Conn, Head, Over};
+pub use relay::{Act, Relay, Seen};
 
 /// How long anything may take before a test fails: long, because other programs use the machine too.
 pub const PATIENCE: Duration = Duration::from_secs(60);

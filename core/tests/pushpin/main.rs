@@ -1,0 +1,103 @@
+//! Streams and events through a real Pushpin.
+//!
+//! They need the programs of Debian's packages `pushpin` and `condure` (`scripts/need pushpin`), and fail without them.
+
+#![allow(unreachable_pub, reason = "the modules of a test")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod gaps;
+mod held;
+mod proxy;
+mod restarts;
+mod signatures;
+mod source;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use evstream::{Address, Config, Event, Events, Mount, Receipt, Server};
+
+use crate::{
+    common::{PATH, PATIENCE},
+    proxy::{Pushpin, Settings},
+    source::Source,
+};
+
+/// An application behind a Pushpin.
+struct App {
+    events: Events,
+    server: Arc<Server>,
+}
+
+impl App {
+    fn new(config: Config) -> Self {
+        Self::at("127.0.0.1:0", config, Mount::new(PATH))
+    }
+
+    fn at(address: &str, config: Config, mount: Mount) -> Self {
+        let events = Events::new(config).unwrap();
+        let server = events.server().mount(mount).bind(address).unwrap();
+        Self { events, server }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let Address::Tcp(address) = self.server.address() else { panic!("TCP only") };
+        *address
+    }
+
+    fn publish(&self, channel: &str, text: &str) -> Receipt {
+        self.events.publish(channel, Event::text(text)).unwrap()
+    }
+
+    /// Publishes, and waits until the proxy has taken it.
+    fn publish_well(&self, channel: &str, text: &str) {
+        self.publish(channel, text).expect_delivered();
+    }
+
+    fn close(self) {
+        self.events.close(Duration::from_secs(10));
+    }
+}
+
+trait Expect {
+    /// Waits until every proxy has taken the event.
+    fn expect_delivered(&self);
+}
+
+impl Expect for Receipt {
+    fn expect_delivered(&self) {
+        for result in self.wait(PATIENCE).unwrap() {
+            result.result.unwrap_or_else(|error| panic!("{}: {error:?}", result.proxy));
+        }
+    }
+}
+
+/// A Pushpin with an application behind it.
+fn start(config: impl FnOnce(Config) -> Config) -> (Pushpin, App) {
+    start_with(Settings::default(), config)
+}
+
+fn start_with(settings: Settings, config: impl FnOnce(Config) -> Config) -> (Pushpin, App) {
+    let mut pushpin = Pushpin::new(settings);
+    let app = App::new(config(settings_for(&pushpin.grip_url())));
+    pushpin.start(app.address());
+    (pushpin, app)
+}
+
+/// Settings for a proxy that may be away for as long as a test may take.
+fn settings_for(grip_url: &str) -> Config {
+    Config::new().grip(vec![grip_url.into()]).grip_deadline_ms(PATIENCE.as_millis() as u64)
+}
+
+/// The target of a stream of these channels.
+fn target<'a>(channels: impl IntoIterator<Item = &'a str>) -> String {
+    let encode = |name: &str| name.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let pairs: Vec<String> =
+        channels.into_iter().map(|channel| format!("channel={}", encode(channel))).collect();
+    format!("{PATH}?{}", pairs.join("&"))
+}
+
+/// Many different texts, in order.
+fn texts(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}{number}")).collect()
+}
