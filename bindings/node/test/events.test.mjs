@@ -269,11 +269,12 @@ describe('settings', () => {
 describe('close', () => {
   test('refuses what comes after, more than once', async () => {
     const events = new Events()
+    const channel = events.channel('a')
     assert.deepEqual(await events.close(), { undelivered: 0 })
     assert.deepEqual(await events.close(), { undelivered: 0 })
     await assert.rejects(events.publish('a', { data: 1 }), ClosedError)
     await assert.rejects(events.serve(), ClosedError)
-    const channel = events.channel('a')
+    assert.throws(() => events.channel('a'), ClosedError)
     channel.write({ data: 1 })
     const [error] = await once(channel, 'error')
     assert.ok(error instanceof ClosedError)
