@@ -18,7 +18,8 @@ export class Bridge {
     const self = new WeakRef<Bridge>(this)
     const onCall = (): void => {
       const bridge = self.deref()
-      if (bridge) bridge.#fetch()
+      // The native half may have logged something and then refused the settings.
+      if (bridge?.native) bridge.#fetch()
     }
     this.#logger = logger
     this.native = native(() => new NativeEventsClass(names, values, onCall, logLevel))

@@ -157,18 +157,24 @@ function byQuery (req: IncomingMessage & { query?: { channel?: unknown } }): { c
   return { channels: channels.map(String) }
 }
 
+/** Without an issuer the key only verifies requests, and is not sent to the proxy as it would be by evstream. */
 function gripUrl (grip: Grip | undefined): string | undefined {
-  if (grip === undefined || grip === null || typeof grip === 'string') return grip || undefined
-  const { control_uri: uri, control_iss: iss, controlUri = uri, controlIss = iss, key } = grip
-  if (!controlUri) {
-    if (Object.keys(grip).length > 0) {
-      console.warn('Will not be able to publish to gripPubControl with falsy uri: ', controlUri)
+  if (!grip) return undefined
+  const settings = typeof grip === 'string' ? {} : grip
+  const { control_uri: uri, control_iss: iss, controlUri = uri, controlIss = iss, key } = settings
+  const base = typeof grip === 'string' ? grip : controlUri
+  if (!base) {
+    if (Object.keys(settings).length > 0) {
+      console.warn('Will not be able to publish to gripPubControl with falsy uri: ', base)
     }
     return undefined
   }
-  const url = new URL(controlUri)
+  const url = new URL(base)
   if (controlIss) url.searchParams.set('iss', controlIss)
   if (key) url.searchParams.set('key', typeof key === 'string' ? key : `base64:${key.toString('base64')}`)
+  const given = url.searchParams.get('key')
+  if (given && !url.searchParams.has('verify-key')) url.searchParams.set('verify-key', given)
+  if (!url.searchParams.has('iss')) url.searchParams.delete('key')
   return url.href
 }
 

@@ -6,7 +6,7 @@ export interface Settings {
   historyEvents?: number
   /** How long an event is kept, in milliseconds. From 1 to 86400000. */
   historyAgeMs?: number
-  /** Bytes that all channels together keep; the oldest events of all channels make room first. From 4096 to 1099511627776. */
+  /** Bytes that all channels together keep; the oldest events of all channels make room first. The newest event is kept whatever its size. From 4096 to 1099511627776. */
   historyBytes?: number
   /** Events a channel with open streams keeps at least, which is how far a slow stream may fall behind. From 1 to 10000000. */
   backlogEvents?: number
@@ -24,15 +24,15 @@ export interface Settings {
   slowClient?: 'reset' | 'close'
   /** Milliseconds after which a stream is closed so that the client comes back; up to a tenth is added at random. 0 lets streams live for ever. From 0 to 604800000. */
   maxAgeMs?: number
-  /** Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added at random, so that clients do not come back all at once. From 0 to 3600000. */
+  /** Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added, another part of it for each client, so that they do not come back all at once. From 0 to 3600000. */
   retryMs?: number
   /** Streams open at once; one more is answered with 503. 0 sets no limit. From 0 to 100000000. */
   maxStreams?: number
-  /** Streams open at once from one client address; one more is answered with 429. 0 sets no limit. From 0 to 100000000. */
+  /** Streams open at once from one client address, or from one /64 network of IPv6; one more is answered with 429. 0 sets no limit. From 0 to 100000000. */
   maxStreamsPerAddress?: number
-  /** Origins that may read streams across sites: exact, such as `https://example.com`, or `*` for any. */
+  /** Origins that may read streams across sites: exact, as browsers send them, such as `https://example.com`, or `*` for any. */
   corsOrigins?: string | readonly string[]
-  /** Lets pages of those origins send cookies. */
+  /** Lets pages of those origins send cookies. WARNING: with `*` any site can then read what its visitors may read. */
   corsCredentials?: boolean
   /** Request headers those pages may set besides `Last-Event-ID` and `Cache-Control`. */
   corsHeaders?: string | readonly string[]
@@ -66,4 +66,8 @@ export interface Settings {
   maxHeaderBytes?: number
   /** Largest request target (path and query), in bytes; a longer one is answered with 414. From 64 to 65534. */
   maxUrlBytes?: number
+  /** Largest request body that a server's fallback is given, in bytes; a larger one is answered with 413. From 0 to 1073741824. */
+  maxBodyBytes?: number
+  /** Milliseconds in which a client must send a whole request body. From 10 to 3600000. */
+  bodyTimeoutMs?: number
 }
