@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
-from ._aio import AsyncPull
+from ._aio import AsyncPull, end_adopted_with_host
 from ._channels import Channels, Rule
 from ._request import HttpRequest
 from ._uvicorn import Handover, find_cycle
@@ -116,7 +116,9 @@ async def _stream(
         if handover is not None:
             handover.undo()
         raise
-    if handover is None or not await handover.finish():
+    if handover is not None and await handover.finish():
+        end_adopted_with_host(events)
+    else:
         await _pull(AsyncPull(reply.pull()), receive, send)
     # After an adoption this is for middleware; uvicorn no longer listens.
     await send({"type": "http.response.body", "body": b""})

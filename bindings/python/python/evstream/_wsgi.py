@@ -13,6 +13,7 @@ import http
 import inspect
 import io
 import os
+import select
 import socket
 import time
 import types
@@ -98,7 +99,8 @@ class Body:
 
     def __init__(self, events: Events, reply: _native.Reply, environ: Environ) -> None:
         self._reply = reply
-        self._environ = environ if events._adopt else {}
+        self._environ = environ
+        self._adopt = events._adopt
         self._handover: Handover | None = None
         self._steps = self._run()
 
@@ -116,10 +118,10 @@ class Body:
             self._handover.close()
 
     def _run(self) -> Generator[bytes, None, None]:
-        self._handover = Handover.begin(self._environ)
+        self._handover = Handover.begin(self._environ) if self._adopt else None
         yield self._reply.body
         if self._handover is None or not self._handover.finish(self._reply):
-            yield from _pull(self._reply.pull())
+            yield from _pull(self._reply.pull(), Hangup(self._environ))
 
 
 class Handover:
@@ -188,7 +190,21 @@ def find_socket(environ: Mapping[str, Any]) -> Any | None:
     return sock
 
 
-def _pull(pull: _native.Pull) -> Iterator[bytes]:
+class Hangup:
+    """Tells when a client has closed its connection, on servers whose socket can be seen."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._poll: select.poll | None = None
+        sock = find_socket(environ)
+        if sock is not None and sock.fileno() >= 0 and hasattr(select, "POLLRDHUP"):
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLRDHUP)
+
+    def __bool__(self) -> bool:
+        return self._poll is not None and bool(self._poll.poll(0))
+
+
+def _pull(pull: _native.Pull, hangup: Hangup) -> Iterator[bytes]:
     """A stream's bytes; they end early, with last words, when the server is about to stop."""
     # Under gevent and eventlet a wait of ours would hold up the whole worker, and their sleep does not.
     cooperative = not isinstance(time.sleep, types.BuiltinFunctionType)
@@ -200,6 +216,8 @@ def _pull(pull: _native.Pull) -> Iterator[bytes]:
                 break
             if chunk:
                 yield chunk
+            elif hangup:
+                return
             elif cooperative:
                 time.sleep(COOPERATIVE_WAIT_S)
         else:

@@ -108,11 +108,7 @@ urlpatterns = [
     path("stats", lambda request: JsonResponse(events.stats())),
 ]
 
-if __name__ == "__main__":
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(["manage.py", "runserver", os.environ["PORT"], *sys.argv[1:]])
-elif os.environ.get("INTERFACE") == "asgi":
+if os.environ.get("INTERFACE") == "asgi":
     from django.core.asgi import get_asgi_application
 
     application = get_asgi_application()
@@ -120,3 +116,8 @@ else:
     from django.core.wsgi import get_wsgi_application
 
     application = get_wsgi_application()
+
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", "runserver", os.environ["PORT"], *sys.argv[1:]])
