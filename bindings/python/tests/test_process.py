@@ -150,12 +150,12 @@ client = socket.create_connection(("127.0.0.1", server.port), 5)
 client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 assert b"stream-open" in client.recv(10000)
 """,
-    "a daemon thread that reads": "threading.Thread(target=lambda: list(events.subscribe('a')), daemon=True).start(); time.sleep(0.1)",
-    "a thread that reads": "threading.Thread(target=lambda: list(events.subscribe('a'))).start()",
+    "a daemon thread that reads": "threading.Thread(target=list, args=[events.subscribe('a')], daemon=True).start(); time.sleep(0.1)",
+    "a thread that reads": "threading.Thread(target=lambda reader: list(reader), args=[events.subscribe('a')]).start()",
     "a pool's thread that reads": """
 import concurrent.futures
 pool = concurrent.futures.ThreadPoolExecutor()
-pool.submit(lambda: list(events.subscribe('a')))
+pool.submit(list, events.subscribe('a'))
 """,
     "threads that publish": """
 events.subscribe("a")
