@@ -25,7 +25,12 @@ def run(program: str, *, code: int = 0) -> str:
 
 
 def test_importing_starts_no_thread() -> None:
-    assert run("events = Events(); events.publish('a', 1); print(threading.active_count(), len(os.listdir('/proc/self/task')))") == "1 1\n"
+    assert (
+        run(
+            "events = Events(); events.publish('a', 1); print(threading.active_count(), len(os.listdir('/proc/self/task')))"
+        )
+        == "1 1\n"
+    )
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "with-threads"])

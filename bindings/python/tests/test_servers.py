@@ -166,5 +166,3 @@ def read_until(sock: socket.socket, end: bytes) -> bytes:
         assert some, f"the connection ended after {read!r}"
         read += some
     return read
-
-

@@ -162,4 +162,5 @@ def _hub() -> _Hub:
         found = _hubs[loop] = _Hub(loop)
     return found
 
+
 FAREWELL_S = 1.0

@@ -36,9 +36,7 @@ class Endpoint:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await send(
-                {"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"}
-            )
+            await send({"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"})
         else:
             await answer(self._events, self._rule, HttpRequest.from_scope(scope), scope, receive, send)
 
@@ -156,9 +154,7 @@ def to_request(scope: Mapping[str, Any]) -> _native.Request:
     """The request of an ASGI scope."""
     client = scope.get("client")
     query = scope.get("query_string", b"").decode("latin-1")
-    return _native.Request(
-        scope["method"], raw_path(scope), query, scope["headers"], client[0] if client else None
-    )
+    return _native.Request(scope["method"], raw_path(scope), query, scope["headers"], client[0] if client else None)
 
 
 def raw_path(scope: Mapping[str, Any]) -> str:

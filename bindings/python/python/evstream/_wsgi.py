@@ -64,9 +64,7 @@ class Links:
         return self._app(environ, start_response)
 
 
-def answer(
-    events: Events, rule: Rule, request: Any, parameters: Mapping[str, Any], environ: Environ
-) -> _native.Reply:
+def answer(events: Events, rule: Rule, request: Any, parameters: Mapping[str, Any], environ: Environ) -> _native.Reply:
     """Answers a request; `request` is what a function for channels is given."""
     native = to_request(environ)
     reply = events._native.screen(native)
@@ -83,9 +81,7 @@ def run(access: Awaitable[_native.Access]) -> _native.Access:
     return asyncio.run(cast("Coroutine[Any, Any, _native.Access]", access))
 
 
-def send(
-    events: Events, reply: _native.Reply, environ: Environ, start_response: StartResponse
-) -> Iterable[bytes]:
+def send(events: Events, reply: _native.Reply, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Sends a reply."""
     headers = list(reply.headers)
     if not reply.is_stream and reply.status != 204:
@@ -245,14 +241,8 @@ def to_request(environ: Mapping[str, Any]) -> _native.Request:
 
 def to_http_request(environ: Mapping[str, Any]) -> HttpRequest:
     """The request of a WSGI environ, for a function for channels."""
-    headers = {
-        name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")
-    }
-    path = (
-        (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-        .encode("latin-1")
-        .decode("utf-8", "replace")
-    )
+    headers = {name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")}
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
     method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
     return HttpRequest(method, path, query, headers, environ.get("REMOTE_ADDR"), environ)
 

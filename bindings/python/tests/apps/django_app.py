@@ -100,7 +100,9 @@ def publish(request, channel):
 urlpatterns = [
     path("events/", include(evstream.django.urls)),
     path("fixed/", include((evstream.django.urls.urlpatterns, "fixed")), {"channels": ["test"]}),
-    path("formats/<room>", include((evstream.django.urls.urlpatterns, "formats")), {"format-channels": ["room-{room}"]}),
+    path(
+        "formats/<room>", include((evstream.django.urls.urlpatterns, "formats")), {"format-channels": ["room-{room}"]}
+    ),
     path("rooms/<room>", room),
     path("decided", events.django(decide_later)),
     path("decided-sync", events.django(decide)),

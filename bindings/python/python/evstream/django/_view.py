@@ -70,20 +70,12 @@ class StreamResponse(StreamingHttpResponse):
 
 def to_request(request: HttpRequest) -> Request:
     """A request of Django as the core has it."""
-    return (
-        _asgi.to_request(request.scope)
-        if isinstance(request, ASGIRequest)
-        else _wsgi.to_request(_environ(request))
-    )
+    return _asgi.to_request(request.scope) if isinstance(request, ASGIRequest) else _wsgi.to_request(_environ(request))
 
 
 def raw_path(request: HttpRequest) -> str:
     """The path as it stands in the request line."""
-    return (
-        _asgi.raw_path(request.scope)
-        if isinstance(request, ASGIRequest)
-        else _wsgi.raw_path(_environ(request))
-    )
+    return _asgi.raw_path(request.scope) if isinstance(request, ASGIRequest) else _wsgi.raw_path(_environ(request))
 
 
 class AsyncBody:
@@ -131,10 +123,7 @@ def _find_send() -> Any:
     """The `send` that Django's handler calls with what we yield. Django gives it to nobody, but it is who asks us."""
     frame = sys._getframe(2)
     for _ in range(FRAMES):
-        if (
-            frame.f_code.co_name == "send_response"
-            and frame.f_globals.get("__name__") == "django.core.handlers.asgi"
-        ):
+        if frame.f_code.co_name == "send_response" and frame.f_globals.get("__name__") == "django.core.handlers.asgi":
             return frame.f_locals.get("send")
         if frame.f_back is None:
             return None
@@ -142,9 +131,7 @@ def _find_send() -> Any:
     return None
 
 
-def _answer(
-    events: Events, request: HttpRequest, decide: Callable[[], Access], *, exact: bool
-) -> HttpResponseBase:
+def _answer(events: Events, request: HttpRequest, decide: Callable[[], Access], *, exact: bool) -> HttpResponseBase:
     native = to_request(request)
     reply = events._native.screen(native)
     if reply is None:
