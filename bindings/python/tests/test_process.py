@@ -25,12 +25,12 @@ def run(program: str, *, code: int = 0) -> str:
 
 
 def test_importing_starts_no_thread() -> None:
-    assert (
-        run(
-            "events = Events(); events.publish('a', 1); print(threading.active_count(), len(os.listdir('/proc/self/task')))"
-        )
-        == "1 1\n"
-    )
+    program = """
+events = Events()
+events.publish("a", 1)
+print(threading.active_count(), len(os.listdir("/proc/self/task")))
+"""
+    assert run(program) == "1 1\n"
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "with-threads"])
@@ -155,8 +155,11 @@ client = socket.create_connection(("127.0.0.1", server.port), 5)
 client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 assert b"stream-open" in client.recv(10000)
 """,
-    "a daemon thread that reads": "threading.Thread(target=list, args=[events.subscribe('a')], daemon=True).start(); time.sleep(0.1)",
-    "a thread that reads": "threading.Thread(target=lambda reader: list(reader), args=[events.subscribe('a')]).start()",
+    "a daemon thread that reads": """
+threading.Thread(target=list, args=[events.subscribe("a")], daemon=True).start()
+time.sleep(0.1)
+""",
+    "a thread that reads": "threading.Thread(target=list, args=[events.subscribe('a')]).start()",
     "a pool's thread that reads": """
 import concurrent.futures
 pool = concurrent.futures.ThreadPoolExecutor()

@@ -69,8 +69,8 @@ async def answer(
     *,
     exact: bool = False,
 ) -> None:
-    """Answers a request with a stream; `request` is what a function for channels is given. `exact` when paths below that
-    of the request do not come here."""
+    """Answers a request with a stream; `request` is what a function for channels is given. `exact` when paths below
+    that of the request do not come here."""
     native = to_request(scope)
     reply = events._native.screen(native)
     if reply is None:

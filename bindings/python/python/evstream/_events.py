@@ -18,7 +18,6 @@ from ._request import HttpRequest
 
 if TYPE_CHECKING:
     import flask
-    from django.http import HttpRequest as DjangoRequest
     from django.http.response import HttpResponseBase
     from starlette.requests import Request as StarletteRequest
     from typing_extensions import Self, Unpack
@@ -103,8 +102,8 @@ class Events:
         retry_ms: int | None = None,
         comment: str | None = None,
     ) -> Receipt:
-        """Publishes an event: `data` as JSON, or `text` as it is. Never waits for a client or a proxy, so that it can be
-        called from anywhere, also from coroutines.
+        """Publishes an event: `data` as JSON, or `text` as it is. Never waits for a client or a proxy, so that it can
+        be called from anywhere, also from coroutines.
 
         `event` is the event's type; `retry_ms` asks clients to wait so long before they reconnect. Raises
         `InvalidEventError`, `InvalidError` or `ClosedError`.

@@ -2,9 +2,8 @@
 
 import os
 
-from flask import Flask, abort, jsonify, request
-
 from evstream import Access, Events, Forbidden
+from flask import Flask, abort, jsonify, request
 
 events = Events(
     adopt=os.environ.get("ADOPT", "1") == "1",

@@ -13,7 +13,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from .. import _asgi, _native, _wsgi
+from .. import _asgi, _wsgi
 from .._aio import AsyncPull, end_adopted_with_host
 from .._channels import Channels, Rule, refusal
 from .._errors import Forbidden
