@@ -184,6 +184,14 @@ impl Events {
         self.hub().stats()
     }
 
+    /// Asks the clients of all streams to come back later, and ends those that have not taken that in by `timeout` from
+    /// now. Does not wait for it, and new streams can be opened meanwhile: for a host that is about to stop.
+    pub fn end_streams(&self, timeout: Duration) {
+        if let (Ok(()), Some(engine)) = (self.check_open(), self.inner.engine.get()) {
+            engine.close_streams(None, timeout);
+        }
+    }
+
     /// Ends everything within `timeout`: refuses further publishing, asks each client to come back later, ends the
     /// streams and servers, delivers what waits for proxies, and joins the threads. Blocks until then. Calling it
     /// again, or in a forked child, does nothing.

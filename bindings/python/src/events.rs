@@ -92,6 +92,18 @@ impl Events {
         stats::show(py, &self.inner.stats())
     }
 
+    /// Whether streams are open.
+    #[getter]
+    fn has_streams(&self) -> bool {
+        self.inner.stats().open > 0
+    }
+
+    /// Ends all adopted streams within `timeout` seconds, and does not wait for it.
+    fn end_streams(&self, py: Python<'_>, timeout: f64) {
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        py.detach(|| self.inner.end_streams(timeout));
+    }
+
     /// Ends everything within `timeout` seconds; gives the number of events that proxies did not get.
     fn close(&self, py: Python<'_>, timeout: f64) -> u64 {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();

@@ -65,8 +65,10 @@ SERVERS = {
 COMPRESSED = {
     "uvicorn": Kind(f"{UVICORN} fastapi_app:app", GZIP, adopts=False),
     "gunicorn": Kind(f"{GUNICORN} -k gthread --threads 20 flask_app:app", GZIP, adopts=False),
-    "django-uvicorn": Kind(f"{UVICORN} django_app:application", ASGI | GZIP, adopts=False),
-    "django-gunicorn": Kind(f"{GUNICORN} -k gthread --threads 20 django_app:application", GZIP, adopts=False),
+}
+UNCOMPRESSED = {
+    "django-uvicorn": Kind(f"{UVICORN} django_app:application", ASGI | GZIP),
+    "django-gunicorn": Kind(f"{GUNICORN} -k sync django_app:application", GZIP),
 }
 
 

@@ -6,10 +6,13 @@ import asyncio
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ._native import Pull, Waiter, Wakeups
 from ._stopping import CHECK_EVERY_S, host_is_stopping
+
+if TYPE_CHECKING:
+    from ._events import Events
 
 T = TypeVar("T", covariant=True)
 
@@ -94,6 +97,12 @@ class AsyncPull:
         self._waiting.wake()
 
 
+def end_adopted_with_host(events: Events) -> None:
+    """Has the adopted streams of `events` end with last words when the server that runs this loop is about to stop: it
+    does not know them, and may end the process without a word."""
+    _hub().watch(events)
+
+
 class _Hub:
     """What one event loop has to do with the core. It holds no reference to the loop, which owns it."""
 
@@ -102,14 +111,17 @@ class _Hub:
         self.keys = itertools.count()
         self.waiting: dict[int, asyncio.Future[None]] = {}
         self.on_stop: dict[int, Callable[[], None]] = {}
+        self._adopting: weakref.WeakSet[Events] = weakref.WeakSet()
         self._checking = False
         loop.add_reader(self.wakeups.fileno(), self._wake)
 
     def when_stopping(self, key: int, callback: Callable[[], None]) -> None:
         self.on_stop[key] = callback
-        if not self._checking:
-            self._checking = True
-            asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._check)
+        self._check_later()
+
+    def watch(self, events: Events) -> None:
+        self._adopting.add(events)
+        self._check_later()
 
     def _wake(self) -> None:
         for key in self.wakeups.take():
@@ -117,15 +129,26 @@ class _Hub:
             if future is not None and not future.done():
                 future.set_result(None)
 
+    def _check_later(self) -> None:
+        if not self._checking:
+            self._checking = True
+            asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._check)
+
     def _check(self) -> None:
+        self._checking = False
+        adopting = [events for events in self._adopting if events._native.has_streams]
         if host_is_stopping():
             callbacks = list(self.on_stop.values())
             self.on_stop.clear()
             for callback in callbacks:
                 callback()
-        self._checking = bool(self.on_stop)
-        if self._checking:
-            asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._check)
+            for events in adopting:
+                events._native.end_streams(FAREWELL_S)
+            self._adopting.clear()
+        elif self.on_stop or adopting:
+            self._check_later()
+        else:
+            self._adopting.clear()
 
 
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Hub] = weakref.WeakKeyDictionary()
@@ -138,3 +161,6 @@ def _hub() -> _Hub:
     if found is None:
         found = _hubs[loop] = _Hub(loop)
     return found
+
+
+FAREWELL_S = 1.0

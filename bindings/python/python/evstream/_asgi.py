@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
-from ._aio import AsyncPull
+from ._aio import AsyncPull, end_adopted_with_host
 from ._channels import Channels, Rule
 from ._request import HttpRequest
 from ._uvicorn import Handover, find_cycle
@@ -36,9 +36,7 @@ class Endpoint:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await send(
-                {"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"}
-            )
+            await send({"type": "websocket.close", "code": 1003, "reason": "this is a stream of text/event-stream"})
         else:
             await answer(self._events, self._rule, HttpRequest.from_scope(scope), scope, receive, send)
 
@@ -71,8 +69,8 @@ async def answer(
     *,
     exact: bool = False,
 ) -> None:
-    """Answers a request with a stream; `request` is what a function for channels is given. `exact` when paths below that
-    of the request do not come here."""
+    """Answers a request with a stream; `request` is what a function for channels is given. `exact` when paths below
+    that of the request do not come here."""
     native = to_request(scope)
     reply = events._native.screen(native)
     if reply is None:
@@ -116,7 +114,9 @@ async def _stream(
         if handover is not None:
             handover.undo()
         raise
-    if handover is None or not await handover.finish():
+    if handover is not None and await handover.finish():
+        end_adopted_with_host(events)
+    else:
         await _pull(AsyncPull(reply.pull()), receive, send)
     # After an adoption this is for middleware; uvicorn no longer listens.
     await send({"type": "http.response.body", "body": b""})
@@ -154,9 +154,7 @@ def to_request(scope: Mapping[str, Any]) -> _native.Request:
     """The request of an ASGI scope."""
     client = scope.get("client")
     query = scope.get("query_string", b"").decode("latin-1")
-    return _native.Request(
-        scope["method"], raw_path(scope), query, scope["headers"], client[0] if client else None
-    )
+    return _native.Request(scope["method"], raw_path(scope), query, scope["headers"], client[0] if client else None)
 
 
 def raw_path(scope: Mapping[str, Any]) -> str:

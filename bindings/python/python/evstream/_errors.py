@@ -68,7 +68,7 @@ class ProxyError(EvstreamError, ConnectionError):
     code = "proxy-unavailable"
 
 
-class Forbidden(Exception):  # noqa: N818 - what an application raises reads as what it means
+class Forbidden(Exception):
     """Raised by an application's function for channels: the client is told `forbidden`, with this text."""
 
 

@@ -18,7 +18,6 @@ from ._request import HttpRequest
 
 if TYPE_CHECKING:
     import flask
-    from django.http import HttpRequest as DjangoRequest
     from django.http.response import HttpResponseBase
     from starlette.requests import Request as StarletteRequest
     from typing_extensions import Self, Unpack
@@ -103,8 +102,8 @@ class Events:
         retry_ms: int | None = None,
         comment: str | None = None,
     ) -> Receipt:
-        """Publishes an event: `data` as JSON, or `text` as it is. Never waits for a client or a proxy, so that it can be
-        called from anywhere, also from coroutines.
+        """Publishes an event: `data` as JSON, or `text` as it is. Never waits for a client or a proxy, so that it can
+        be called from anywhere, also from coroutines.
 
         `event` is the event's type; `retry_ms` asks clients to wait so long before they reconnect. Raises
         `InvalidEventError`, `InvalidError` or `ClosedError`.
@@ -155,9 +154,7 @@ class Events:
         """Listens with an HTTP server of evstream's own; port 0 takes a free one, and a `host` of `unix:PATH` a Unix
         socket. Raises `ConfigError`, `InvalidError`, `IoError` or `ClosedError`."""
         _process.start_logging()
-        address = (
-            host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        )
+        address = host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         rule = Rule(channels)
 
         def authorize(request: _native.Request) -> _native.Access:
@@ -269,9 +266,7 @@ class _Owned:
     def _check_process(self) -> None:
         if self._generation != self._events._generation:
             kind = type(self).__name__.lower()
-            raise ForkedError(
-                f"the {kind} belongs to the process that forked this one; make a new one after a fork"
-            )
+            raise ForkedError(f"the {kind} belongs to the process that forked this one; make a new one after a fork")
 
 
 class Subscription(_Owned):
@@ -369,6 +364,4 @@ class Server(_Owned):
 
 
 SLICE_S = 0.2
-_encode: Callable[[Any], str] = _json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False
-).encode
+_encode: Callable[[Any], str] = _json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

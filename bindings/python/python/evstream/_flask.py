@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import flask
+from werkzeug.datastructures import Headers
 
 from . import _wsgi
 from ._channels import Channels, Rule
@@ -26,8 +27,21 @@ def view(events: Events, channels: Channels) -> Callable[..., flask.Response]:
             return flask.Response(reply.body, reply.status, reply.headers)
         # Passed through, so that the server has our own iterable in its hands.
         body = _wsgi.Body(events, reply, environ)
-        return flask.Response(body, reply.status, reply.headers, direct_passthrough=True)
+        headers = [*reply.headers, ("Content-Encoding", "identity")]
+        return StreamResponse(body, reply.status, headers, direct_passthrough=True)
 
     stream.provide_automatic_options = False  # type: ignore[attr-defined]
     stream.methods = ["GET", "HEAD", "OPTIONS"]  # type: ignore[attr-defined]
     return stream
+
+
+class StreamResponse(flask.Response):
+    """A response that is a stream. To extensions it seems to be encoded already, since some would compress it and hold
+    events back; to the server it is not."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """The headers that are sent."""
+        headers = super().get_wsgi_headers(environ)
+        if headers.get("Content-Encoding") == "identity":
+            del headers["Content-Encoding"]
+        return headers

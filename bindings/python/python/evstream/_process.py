@@ -22,6 +22,7 @@ LOG_WAIT_S = 60.0
 _logger = logging.getLogger("evstream")
 _all: weakref.WeakSet[Events] = weakref.WeakSet()
 _log_thread: threading.Thread | None = None
+_log_lock = threading.Lock()
 _ending = False
 
 
@@ -33,9 +34,14 @@ def register(events: Events) -> None:
 def start_logging() -> None:
     """Begins to fetch the core's log records, which is worth a thread only once the core has threads."""
     global _log_thread
-    if _log_thread is None and not _ending:
-        _log_thread = threading.Thread(target=_fetch_logs, name="evstream-log", daemon=True)
-        _log_thread.start()
+    _native.set_log_level(min(_logger.getEffectiveLevel(), 255))
+    if _log_thread is not None:
+        return
+    with _log_lock:
+        if _log_thread is None and not _ending:
+            thread = threading.Thread(target=_fetch_logs, name="evstream-log", daemon=True)
+            thread.start()
+            _log_thread = thread
 
 
 def _fetch_logs() -> None:
@@ -51,7 +57,8 @@ def _fetch_logs() -> None:
 def _end() -> None:
     """Ends all streams while the interpreter still works, so that none of our threads comes back to it later."""
     global _ending
-    _ending = True
+    with _log_lock:
+        _ending = True
     for events in list(_all):
         events.close(EXIT_TIMEOUT_S)
     _native.stop_logging()
@@ -63,7 +70,8 @@ def _end() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _log_thread
+    global _log_lock, _log_thread
+    _log_lock = threading.Lock()
     _log_thread = None
     _native.reset_logging()
     for events in list(_all):

@@ -57,9 +57,7 @@ class HttpRequest:
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> HttpRequest:
         """From an ASGI scope."""
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query, client = scope.get("query_string", b"").decode("latin-1"), scope.get("client")
         return cls(scope["method"], scope["path"], query, headers, client[0] if client else None, scope)
 

@@ -25,8 +25,6 @@ class StreamResponse(Response):
         self._rule = Rule(channels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(
-            self._events, self._rule, self._request, scope, receive, send, self.raw_headers, exact=True
-        )
+        await answer(self._events, self._rule, self._request, scope, receive, send, self.raw_headers, exact=True)
         if self.background is not None:
             await self.background()

@@ -56,7 +56,7 @@ class Handover:
         try:
             transport.abort()
             # uvicorn hears of it on the next turns, and then expects nothing more of this request.
-            while not cycle.disconnected:
+            while not cycle.disconnected:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0)
         except BaseException:
             os.close(fd)

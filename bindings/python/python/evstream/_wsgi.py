@@ -13,6 +13,7 @@ import http
 import inspect
 import io
 import os
+import select
 import socket
 import time
 import types
@@ -63,9 +64,7 @@ class Links:
         return self._app(environ, start_response)
 
 
-def answer(
-    events: Events, rule: Rule, request: Any, parameters: Mapping[str, Any], environ: Environ
-) -> _native.Reply:
+def answer(events: Events, rule: Rule, request: Any, parameters: Mapping[str, Any], environ: Environ) -> _native.Reply:
     """Answers a request; `request` is what a function for channels is given."""
     native = to_request(environ)
     reply = events._native.screen(native)
@@ -82,9 +81,7 @@ def run(access: Awaitable[_native.Access]) -> _native.Access:
     return asyncio.run(cast("Coroutine[Any, Any, _native.Access]", access))
 
 
-def send(
-    events: Events, reply: _native.Reply, environ: Environ, start_response: StartResponse
-) -> Iterable[bytes]:
+def send(events: Events, reply: _native.Reply, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Sends a reply."""
     headers = list(reply.headers)
     if not reply.is_stream and reply.status != 204:
@@ -98,7 +95,8 @@ class Body:
 
     def __init__(self, events: Events, reply: _native.Reply, environ: Environ) -> None:
         self._reply = reply
-        self._environ = environ if events._adopt else {}
+        self._environ = environ
+        self._adopt = events._adopt
         self._handover: Handover | None = None
         self._steps = self._run()
 
@@ -116,10 +114,10 @@ class Body:
             self._handover.close()
 
     def _run(self) -> Generator[bytes, None, None]:
-        self._handover = Handover.begin(self._environ)
+        self._handover = Handover.begin(self._environ) if self._adopt else None
         yield self._reply.body
         if self._handover is None or not self._handover.finish(self._reply):
-            yield from _pull(self._reply.pull())
+            yield from _pull(self._reply.pull(), Hangup(self._environ))
 
 
 class Handover:
@@ -188,7 +186,21 @@ def find_socket(environ: Mapping[str, Any]) -> Any | None:
     return sock
 
 
-def _pull(pull: _native.Pull) -> Iterator[bytes]:
+class Hangup:
+    """Tells when a client has closed its connection, on servers whose socket can be seen."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._poll: select.poll | None = None
+        sock = find_socket(environ)
+        if sock is not None and sock.fileno() >= 0 and hasattr(select, "POLLRDHUP"):
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLRDHUP)
+
+    def __bool__(self) -> bool:
+        return self._poll is not None and bool(self._poll.poll(0))
+
+
+def _pull(pull: _native.Pull, hangup: Hangup) -> Iterator[bytes]:
     """A stream's bytes; they end early, with last words, when the server is about to stop."""
     # Under gevent and eventlet a wait of ours would hold up the whole worker, and their sleep does not.
     cooperative = not isinstance(time.sleep, types.BuiltinFunctionType)
@@ -200,6 +212,8 @@ def _pull(pull: _native.Pull) -> Iterator[bytes]:
                 break
             if chunk:
                 yield chunk
+            elif hangup:
+                return
             elif cooperative:
                 time.sleep(COOPERATIVE_WAIT_S)
         else:
@@ -227,14 +241,8 @@ def to_request(environ: Mapping[str, Any]) -> _native.Request:
 
 def to_http_request(environ: Mapping[str, Any]) -> HttpRequest:
     """The request of a WSGI environ, for a function for channels."""
-    headers = {
-        name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")
-    }
-    path = (
-        (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-        .encode("latin-1")
-        .decode("utf-8", "replace")
-    )
+    headers = {name[5:].replace("_", "-").lower(): str(v) for name, v in environ.items() if name.startswith("HTTP_")}
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
     method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
     return HttpRequest(method, path, query, headers, environ.get("REMOTE_ADDR"), environ)
 

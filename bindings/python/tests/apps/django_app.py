@@ -100,7 +100,9 @@ def publish(request, channel):
 urlpatterns = [
     path("events/", include(evstream.django.urls)),
     path("fixed/", include((evstream.django.urls.urlpatterns, "fixed")), {"channels": ["test"]}),
-    path("formats/<room>", include((evstream.django.urls.urlpatterns, "formats")), {"format-channels": ["room-{room}"]}),
+    path(
+        "formats/<room>", include((evstream.django.urls.urlpatterns, "formats")), {"format-channels": ["room-{room}"]}
+    ),
     path("rooms/<room>", room),
     path("decided", events.django(decide_later)),
     path("decided-sync", events.django(decide)),
@@ -108,11 +110,7 @@ urlpatterns = [
     path("stats", lambda request: JsonResponse(events.stats())),
 ]
 
-if __name__ == "__main__":
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(["manage.py", "runserver", os.environ["PORT"], *sys.argv[1:]])
-elif os.environ.get("INTERFACE") == "asgi":
+if os.environ.get("INTERFACE") == "asgi":
     from django.core.asgi import get_asgi_application
 
     application = get_asgi_application()
@@ -120,3 +118,8 @@ else:
     from django.core.wsgi import get_wsgi_application
 
     application = get_wsgi_application()
+
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", "runserver", os.environ["PORT"], *sys.argv[1:]])

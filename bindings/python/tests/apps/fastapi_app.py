@@ -1,13 +1,13 @@
 """Streams in FastAPI: mounted, and as responses of routes with dependencies and middleware."""
 
+import asyncio
 import os
 
+from evstream import Access, Events, Forbidden
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
-
-from evstream import Access, Events, Forbidden
 
 events = Events(
     adopt=os.environ.get("ADOPT", "1") == "1",
@@ -76,12 +76,13 @@ def stats():
     return events.stats()
 
 
-if os.environ.get("GZIP") == "1":
-    # Compresses everything, as middleware that knows nothing of streams does.
-    class Blind(GZipMiddleware):
-        async def __call__(self, scope, receive, send):
-            await super().__call__(scope, receive, send)
+@app.get("/tasks")
+async def tasks():
+    return len(asyncio.all_tasks())
 
-    app.add_middleware(GZipMiddleware, minimum_size=1)
+
+if os.environ.get("GZIP") == "1":
+    # As middleware that knows nothing of streams does.
+    app.add_middleware(GZipMiddleware, minimum_size=1, exclude_content_types=())
 app.add_middleware(CORSMiddleware, allow_origins=["https://example.com"])
 app.add_middleware(SessionMiddleware, secret_key="test")

@@ -2,9 +2,8 @@
 
 import os
 
-from flask import Flask, abort, jsonify, request
-
 from evstream import Access, Events, Forbidden
+from flask import Flask, abort, jsonify, request
 
 events = Events(
     adopt=os.environ.get("ADOPT", "1") == "1",
@@ -76,6 +75,10 @@ if os.environ.get("GZIP") == "1":
         """Compresses everything, as middleware that knows nothing of streams does."""
 
         def middleware(environ, start_response):
+            if not environ["PATH_INFO"].startswith("/events"):
+                yield from wsgi_app(environ, start_response)
+                return
+
             def start(status, headers, exc_info=None):
                 return start_response(status, [*headers, ("Content-Encoding", "gzip")], exc_info)
 

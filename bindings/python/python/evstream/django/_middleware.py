@@ -16,7 +16,7 @@ from ._view import raw_path, to_request, to_response
 
 
 @sync_and_async_middleware
-def LinksMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:  # noqa: N802
+def LinksMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Middleware; it belongs before what needs a user."""
     events = get_events()
     events._links_answered = True

@@ -13,8 +13,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from .. import _asgi, _native, _wsgi
-from .._aio import AsyncPull
+from .. import _asgi, _wsgi
+from .._aio import AsyncPull, end_adopted_with_host
 from .._channels import Channels, Rule, refusal
 from .._errors import Forbidden
 from .._events import Events
@@ -48,31 +48,34 @@ def to_response(events: Events, reply: Reply, request: HttpRequest) -> HttpRespo
     if not reply.is_stream:
         response = HttpResponse(reply.body, status=reply.status)
     elif isinstance(request, ASGIRequest):
-        response = StreamingHttpResponse(AsyncBody(events, reply, request.scope), status=reply.status)
+        response = StreamResponse(AsyncBody(events, reply, request.scope), status=reply.status)
     else:
-        response = StreamingHttpResponse(_wsgi.Body(events, reply, _environ(request)), status=reply.status)
+        response = StreamResponse(_wsgi.Body(events, reply, _environ(request)), status=reply.status)
     del response.headers["Content-Type"]
     for name, value in reply.headers:
         response.headers[name] = value
+    if reply.is_stream:
+        response.headers["Content-Encoding"] = "identity"
     return response
+
+
+class StreamResponse(StreamingHttpResponse):
+    """A response that is a stream. To middleware it seems to be encoded already, since Django's `GZipMiddleware` would
+    hold events back; to the server it is not."""
+
+    def items(self) -> Any:
+        """The headers that are sent."""
+        return [item for item in super().items() if item != ("Content-Encoding", "identity")]
 
 
 def to_request(request: HttpRequest) -> Request:
     """A request of Django as the core has it."""
-    return (
-        _asgi.to_request(request.scope)
-        if isinstance(request, ASGIRequest)
-        else _wsgi.to_request(_environ(request))
-    )
+    return _asgi.to_request(request.scope) if isinstance(request, ASGIRequest) else _wsgi.to_request(_environ(request))
 
 
 def raw_path(request: HttpRequest) -> str:
     """The path as it stands in the request line."""
-    return (
-        _asgi.raw_path(request.scope)
-        if isinstance(request, ASGIRequest)
-        else _wsgi.raw_path(_environ(request))
-    )
+    return _asgi.raw_path(request.scope) if isinstance(request, ASGIRequest) else _wsgi.raw_path(_environ(request))
 
 
 class AsyncBody:
@@ -80,7 +83,7 @@ class AsyncBody:
     follows."""
 
     def __init__(self, events: Events, reply: Reply, scope: Mapping[str, Any]) -> None:
-        self._adopt = events._adopt
+        self._events = events
         self._reply = reply
         self._scope = scope
         self._handover: Handover | None = None
@@ -93,12 +96,13 @@ class AsyncBody:
     async def __anext__(self) -> bytes:
         if not self._started:
             self._started = True
-            cycle = find_cycle(_find_send(), self._scope) if self._adopt else None
+            cycle = find_cycle(_find_send(), self._scope) if self._events._adopt else None
             self._handover = Handover(cycle, self._reply) if cycle is not None else None
             return self._reply.body
         if self._pull is None:
             handover, self._handover = self._handover, None
             if handover is not None and await handover.finish():
+                end_adopted_with_host(self._events)
                 raise StopAsyncIteration
             self._pull = AsyncPull(self._reply.pull())
         chunk = await self._pull.next()
@@ -119,10 +123,7 @@ def _find_send() -> Any:
     """The `send` that Django's handler calls with what we yield. Django gives it to nobody, but it is who asks us."""
     frame = sys._getframe(2)
     for _ in range(FRAMES):
-        if (
-            frame.f_code.co_name == "send_response"
-            and frame.f_globals.get("__name__") == "django.core.handlers.asgi"
-        ):
+        if frame.f_code.co_name == "send_response" and frame.f_globals.get("__name__") == "django.core.handlers.asgi":
             return frame.f_locals.get("send")
         if frame.f_back is None:
             return None
@@ -130,9 +131,7 @@ def _find_send() -> Any:
     return None
 
 
-def _answer(
-    events: Events, request: HttpRequest, decide: Callable[[], Access], *, exact: bool
-) -> HttpResponseBase:
+def _answer(events: Events, request: HttpRequest, decide: Callable[[], Access], *, exact: bool) -> HttpResponseBase:
     native = to_request(request)
     reply = events._native.screen(native)
     if reply is None:

@@ -1,0 +1,216 @@
+"""Forks, and the end of the interpreter. Each case is a program of its own, which must end by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PRELUDE = """
+import asyncio, os, signal, socket, sys, threading, time
+import evstream
+from evstream import Events
+"""
+
+
+def run(program: str, *, code: int = 0) -> str:
+    result = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", PRELUDE + program], capture_output=True, text=True, timeout=30
+    )
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr, result.stderr
+    assert "Fatal" not in result.stderr, result.stderr
+    return result.stdout
+
+
+def test_importing_starts_no_thread() -> None:
+    program = """
+events = Events()
+events.publish("a", 1)
+print(threading.active_count(), len(os.listdir("/proc/self/task")))
+"""
+    assert run(program) == "1 1\n"
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "with-threads"])
+def test_events_made_before_a_fork_begin_anew_in_the_child(busy: bool) -> None:
+    program = f"""
+events = Events()
+parent_id = events.publish("a", 1).id
+if {busy}:
+    server = events.serve()
+    reader = events.subscribe("a")
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    assert events.publish("a", 2).id[:8] != parent_id[:8]
+    assert events.stats()["published"] == 1
+    with events.subscribe("a") as own:
+        assert events.publish("a", 3).streams == 1
+        assert own.next(5).json() == 3
+    with events.serve() as mine:
+        assert mine.port > 0
+    if {busy}:
+        for call in (lambda: reader.next(0), server.close):
+            try:
+                call()
+            except evstream.ForkedError as error:
+                assert error.code == "forked"
+            else:
+                raise AssertionError("the parent's objects work in the child")
+    events.close()
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert events.publish("a", 4).id[:8] == parent_id[:8]
+if {busy}:
+    assert reader.next(5).json() == 4
+    socket.create_connection(("127.0.0.1", server.port), 5).close()
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
+def test_a_child_does_not_keep_the_port_of_its_parent() -> None:
+    program = """
+import select
+events = Events()
+server = events.serve()
+client = socket.create_connection(("127.0.0.1", server.port), 5)
+client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+assert b"stream-open" in client.recv(10000)
+ready, tell = os.pipe()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    events.publish("a", "from the child")
+    os.read(ready, 1)
+    os._exit(0)
+events.publish("a", "from the parent")
+read = b""
+while b"from the parent" not in read:
+    read += client.recv(10000)
+assert b"from the child" not in read
+server.close()
+client.settimeout(5)
+while client.recv(10000):
+    pass
+os.write(tell, b"x")
+assert os.waitpid(pid, 0)[1] == 0
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_multiprocessing(method: str, tmp_path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(
+        PRELUDE
+        + f"""
+import multiprocessing
+events = Events()
+def work(n):
+    return events.publish("a", n).streams
+if __name__ == "__main__":
+    events.subscribe("a")
+    with multiprocessing.get_context("{method}").Pool(2) as pool:
+        print(pool.map(work, range(4)))
+"""
+    )
+    result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "[0, 0, 0, 0]\n"  # the receipt says that no stream of the parent was reached
+
+
+def test_forking_while_threads_publish() -> None:
+    program = """
+events = Events()
+reader = events.subscribe("a")
+stop = threading.Event()
+def hammer():
+    while not stop.is_set():
+        events.publish("a", 1)
+threads = [threading.Thread(target=hammer) for _ in range(3)]
+for thread in threads: thread.start()
+for _ in range(40):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        events.publish("a", 2)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, "a child hangs"
+stop.set()
+for thread in threads: thread.join()
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
+ENDINGS = {
+    "nothing": "",
+    "a server with a stream": """
+server = events.serve()
+client = socket.create_connection(("127.0.0.1", server.port), 5)
+client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+assert b"stream-open" in client.recv(10000)
+""",
+    "a daemon thread that reads": """
+threading.Thread(target=list, args=[events.subscribe("a")], daemon=True).start()
+time.sleep(0.1)
+""",
+    "a thread that reads": "threading.Thread(target=list, args=[events.subscribe('a')]).start()",
+    "a pool's thread that reads": """
+import concurrent.futures
+pool = concurrent.futures.ThreadPoolExecutor()
+pool.submit(list, events.subscribe('a'))
+""",
+    "threads that publish": """
+events.subscribe("a")
+def flood():
+    try:
+        while True: events.publish("a", 1)
+    except evstream.ClosedError:
+        pass
+for _ in range(3): threading.Thread(target=flood, daemon=True).start()
+time.sleep(0.1)
+""",
+    "an event loop that is flooded": """
+def flood():
+    try:
+        while True: events.publish("a", 1)
+    except evstream.ClosedError:
+        pass
+async def main():
+    readers = [events.subscribe("a") for _ in range(10)]
+    async def read(reader):
+        async for _ in reader: pass
+    tasks = [asyncio.create_task(read(reader)) for reader in readers]
+    threading.Thread(target=flood, daemon=True).start()
+    await asyncio.sleep(0.2)
+asyncio.run(main())
+""",
+    "publishes in flight": "events = Events(grip='http://127.0.0.1:9/'); [events.publish('a', 1) for _ in range(10)]",
+}
+
+
+@pytest.mark.parametrize("what", ENDINGS.values(), ids=ENDINGS.keys())
+def test_the_interpreter_ends(what: str) -> None:
+    for _ in range(3):
+        run("events = Events()\n" + what)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="older versions cannot tell")
+def test_subinterpreters_are_refused() -> None:
+    module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    program = f"""
+import {module} as interpreters
+one = interpreters.create()
+try:
+    failed = interpreters.run_string(one, "import evstream")
+except Exception as error:
+    failed = error
+assert "ImportError" in str(failed), failed
+print("refused")
+"""
+    assert run(program) == "refused\n"
