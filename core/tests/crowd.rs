@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Client, Conn, closed, noise, serve, until};
+use common::{Conn, closed, noise, serve, until};
 use evstream::{CloseReason, Config, Event, Events, wire::encode_event};
 use mio::{Interest, Poll, Token, unix::SourceFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
