@@ -25,7 +25,8 @@ lint: ## Formatting and lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
 .PHONY: test-rust
-test-rust: ## Tests of the Rust crates
+test-rust: ## Tests of the Rust crates, with a real Pushpin
+	@scripts/need cargo pushpin
 	cargo test --workspace
 
 .PHONY: test-floors

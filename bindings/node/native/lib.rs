@@ -10,6 +10,7 @@
     unreachable_pub,
     reason = "what is exported is declared to JavaScript in src/native.ts"
 )]
+#![cfg_attr(test, allow(dead_code, reason = "the macros export nothing in tests"))]
 #![allow(missing_debug_implementations, reason = "handles are only ever seen from JavaScript")]
 #![allow(clippy::used_underscore_binding, reason = "the macros use their own underscored names")]
 

@@ -47,9 +47,12 @@ pub struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Decides what becomes of a request.
+type Judge = dyn FnMut(&Seen) -> Act + Send;
+
 struct Shared {
     upstream: Option<SocketAddr>,
-    act: Mutex<Box<dyn FnMut(&Seen) -> Act + Send>>,
+    act: Mutex<Box<Judge>>,
     seen: Mutex<Vec<Seen>>,
     stopped: AtomicBool,
 }
