@@ -16,7 +16,7 @@ const run = promisify(execFile)
 for (const adopt of [true, false]) {
   describe(adopt ? 'adopted' : 'pulled', () => {
     test('a healthy client gets everything beside a slow and a dead one', async t => {
-      const { events, port } = await serve(t, { adopt, events: { writeTimeoutMs: 500, backlogEvents: 100, historyEvents: 100 } })
+      const { events, port } = await serve(t, { adopt, events: { writeTimeoutMs: 1_000, backlogEvents: 100, historyEvents: 100 } })
       const healthy = await connect(port, '/')
       const dead = await connect(port, '/')
       const slow = await connect(port, '/')
@@ -32,14 +32,15 @@ for (const adopt of [true, false]) {
       }
       assert.deepEqual(healthy.named('message').map(({ data }) => JSON.parse(data).n), [...Array(2_000).keys()])
       assert.equal(healthy.named('stream-reset').length, 0)
-      await eventually(() => events.stats().closed['write-timeout'] >= 1, 'the dead client to be closed')
-      assert.ok(events.stats().resets.overflow >= 0)
+      // By us or, where the kernel was first to give it up, as a connection that broke.
+      await eventually(() => events.stats().closed['write-timeout'] + events.stats().closed.client === 1, 'the dead client to be closed')
+      // It was slow enough to lose events, and is told so in their place.
+      clearInterval(trickle)
       slow.socket.resume()
-      await events.publish('a', { data: { n: 'last' } })
-      if (events.stats().open === 2) {
-        await slow.until(() => slow.named('message').some(({ data }) => data.includes('"last"')), 'the last event')
-        assert.ok(slow.named('stream-reset').length >= 1, 'a gap was not told')
-      }
+      await slow.event('stream-reset')
+      assert.ok(slow.named('message').length < 2_000)
+      await events.publish('a', { data: 'last' })
+      await slow.until(() => slow.named('message').some(({ data }) => data === '"last"'), 'the last event')
     })
 
     test('10,000 clients that come and go leave nothing behind', { timeout: 120_000 }, async () => {
