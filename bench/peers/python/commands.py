@@ -21,8 +21,8 @@ def ready(address: str, path: str) -> None:
 
 
 def obey_in_thread(publish: Publish, stdin: TextIO | None = None) -> None:
-    """Obeys commands on a thread of its own, and ends the process with them. `publish` is called there, with the name of
-    a channel and the data of an event called `message`."""
+    """Obeys commands on a thread of its own, and ends the process with them. `publish` is called there, with the name
+    of a channel and the data of an event called `message`."""
     threading.Thread(target=_obey, args=(publish, stdin or sys.stdin), daemon=True).start()
 
 
@@ -37,18 +37,14 @@ def _obey(publish: Publish, stdin: TextIO) -> None:
             for _ in range(count):
                 publish(channel, _data(channel, size))
         elif words[0] == "pace":
-            channel, size = words[1], int(words[4])
-            count = 0
-            for _ in _ticks(float(words[2]), float(words[3])):
-                publish(channel, _data(channel, size))
-                count += 1
+            count = round(float(words[2]) * float(words[3]))
+            for _ in _ticks(float(words[2]), count):
+                publish(words[1], _data(words[1], int(words[4])))
         elif words[0] == "random":
-            channels, size = int(words[1]), int(words[4])
-            count = 0
-            for _ in _ticks(float(words[2]), float(words[3])):
-                channel = f"ch-{random.randrange(channels)}"
-                publish(channel, _data(channel, size))
-                count += 1
+            count = round(float(words[2]) * float(words[3]))
+            for _ in _ticks(float(words[2]), count):
+                channel = f"ch-{random.randrange(int(words[1]))}"
+                publish(channel, _data(channel, int(words[4])))
         elif words[0] == "time-publish":
             channel, count, size = words[1], int(words[2]), int(words[3])
             figures = f" ns_per_call={_time(publish, channel, count, size):.0f}"
@@ -69,10 +65,10 @@ def _time(publish: Publish, channel: str, count: int, size: int) -> float:
     return statistics.median(times)
 
 
-def _ticks(rate: float, seconds: float) -> Iterator[None]:
+def _ticks(rate: float, count: int) -> Iterator[None]:
     """One for each event, at its time; those due within a millisecond go together."""
     begun = time.monotonic()
-    for n in range(round(rate * seconds)):
+    for n in range(count):
         wait = begun + n / rate - time.monotonic()
         if wait > 0.001:
             time.sleep(wait)

@@ -13,20 +13,19 @@ events = Events()
 app = Flask(__name__)
 app.add_url_rule("/events/", view_func=events.flask())
 listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-os.set_inheritable(listener.fileno(), True)
+address = "{}:{}".format(*listener.getsockname())
 
 
 def begin(_: object) -> None:
     """Called in the worker, where events are published."""
     obey_in_thread(lambda channel, data: events.publish(channel, text=data, event="message"), os.fdopen(STDIN))
-    host, port = listener.getsockname()
-    ready(f"{host}:{port}", "/events/?channel={channel}")
+    ready(address, "/events/?channel={channel}")
 
 
 class Application(BaseApplication):
     def load_config(self) -> None:
         for name, value in {
-            "bind": f"fd://{listener.fileno()}",
+            "bind": f"fd://{listener.detach()}",
             "workers": 1,
             "worker_class": "sync",
             "timeout": 0,
