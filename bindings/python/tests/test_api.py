@@ -11,12 +11,13 @@ import threading
 import time
 from typing import Any
 
-import evstream
 import httpx
 import orjson
 import pytest
-from evstream import Events, Received, Reset, _native
 from support import open_stream, until
+
+import evstream
+from evstream import Events, Received, Reset, _native
 
 
 @pytest.fixture

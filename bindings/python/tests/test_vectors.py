@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from evstream import Access, Events, EvstreamError
 from evstream._native import Pull, Reply, Request
 

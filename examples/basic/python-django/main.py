@@ -5,7 +5,6 @@
 
 import json
 import os
-import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -43,20 +42,19 @@ def publish_message(request: HttpRequest) -> JsonResponse:
     try:
         fields = json.loads(request.body) if request.content_type == "application/json" else request.POST
         text = fields["text"]
-        if not isinstance(text, str):
-            raise TypeError("`text` is a text")
+        if not isinstance(text, str) or not text:
+            raise ValueError("the text is not empty")
         receipt = send_event("messages", "message", {"text": text})
-    except KeyError:
-        return JsonResponse({"error": "a message has a `text`"}, status=400)
-    except (EvstreamError, TypeError, ValueError) as error:
-        return JsonResponse({"error": str(error)}, status=400)
+    except (EvstreamError, KeyError, TypeError, ValueError) as error:
+        return JsonResponse({"error": f"a message is a form or a JSON object with a `text`: {error}"}, status=400)
     return JsonResponse({"id": receipt.id})
 
 
 @never_cache
 def page(_: HttpRequest, name: str) -> FileResponse:
     """One of the page's files."""
-    return FileResponse((PAGE / name).open("rb"))
+    kind = {".html": "html", ".css": "css", ".js": "javascript"}[Path(name).suffix]
+    return FileResponse((PAGE / name).open("rb"), content_type=f"text/{kind}; charset=utf-8")
 
 
 urlpatterns = [
@@ -98,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

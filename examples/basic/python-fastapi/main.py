@@ -21,10 +21,15 @@ PAGE = Path(__file__).parent.parent / "page"
 events = Events()
 
 
+def now() -> str:
+    """The time as RFC 3339 has it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 async def tick() -> None:
     """Publishes the time every second."""
     while True:
-        events.publish("clock", {"time": datetime.now(timezone.utc).isoformat()}, event="time")
+        events.publish("clock", {"time": now()}, event="time")
         await asyncio.sleep(1)
 
 
@@ -48,13 +53,11 @@ async def publish_message(request: Request) -> JSONResponse:
         is_json = request.headers.get("content-type", "").startswith("application/json")
         fields = await request.json() if is_json else await request.form()
         text = fields["text"]
-        if not isinstance(text, str):
-            raise TypeError("`text` is a text")
+        if not isinstance(text, str) or not text:
+            raise ValueError("the text is not empty")
         receipt = events.publish("messages", {"text": text}, event="message")
-    except KeyError:
-        return JSONResponse({"error": "a message has a `text`"}, 400)
-    except (EvstreamError, TypeError, ValueError) as error:
-        return JSONResponse({"error": str(error)}, 400)
+    except (EvstreamError, KeyError, TypeError, ValueError) as error:
+        return JSONResponse({"error": f"a message is a form or a JSON object with a `text`: {error}"}, 400)
     return JSONResponse({"id": receipt.id})
 
 

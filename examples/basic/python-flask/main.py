@@ -7,6 +7,7 @@
 import os
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,9 +27,9 @@ app.add_url_rule("/events/", view_func=events.flask())
 def publish_message() -> tuple[dict[str, str], int]:
     """Publishes what was posted, as a form or as JSON."""
     fields = request.get_json(silent=True) if request.is_json else request.form
-    text = fields.get("text") if hasattr(fields, "get") else None
-    if not isinstance(text, str):
-        return {"error": "a message has a `text`"}, 400
+    text = fields.get("text") if isinstance(fields, Mapping) else None
+    if not isinstance(text, str) or not text:
+        return {"error": "a message is a form or a JSON object with a `text` that is not empty"}, 400
     try:
         receipt = events.publish("messages", {"text": text}, event="message")
     except EvstreamError as error:
@@ -45,11 +46,16 @@ def page(name: str) -> Response:
     return response
 
 
+def now() -> str:
+    """The time as RFC 3339 has it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def tick() -> None:
     """Publishes the time every second."""
     while True:
         try:
-            events.publish("clock", {"time": datetime.now(timezone.utc).isoformat()}, event="time")
+            events.publish("clock", {"time": now()}, event="time")
         except ClosedError:
             return
         time.sleep(1)

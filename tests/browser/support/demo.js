@@ -14,14 +14,14 @@ const STOP_TIMEOUT_MS = 10_000
 const OUTPUT_KEPT = 4_000 // characters, for the message of a failure
 
 /** Starts the demo (`DEMO_CMD`, a shell command run in the root of the repository) and ends it with the test `t`. */
-export async function startDemo (t, { port = 0 } = {}) {
-  const demo = new Demo(command(), port)
+export async function startDemo (t, { port = 0, command = demoCommand() } = {}) {
+  const demo = new Demo(command, port)
   t.after(() => demo.kill())
   await demo.ready()
   return demo
 }
 
-function command () {
+function demoCommand () {
   if (process.env.DEMO_CMD) return process.env.DEMO_CMD
   if (!existsSync(RUST_DEMO)) throw new Error(`${RUST_DEMO} is missing: build it, or set DEMO_CMD to another demo`)
   return `'${RUST_DEMO}'`

@@ -62,6 +62,7 @@ class Options(TypedDict, total=False):
     header_timeout_ms: int | None
     max_header_bytes: int | None
     max_url_bytes: int | None
+    max_body_bytes: int | None
 
 
 class Events:

@@ -3,11 +3,12 @@
 import asyncio
 import os
 
-from evstream import Access, Events, Forbidden
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
+
+from evstream import Access, Events, Forbidden
 
 events = Events(
     adopt=os.environ.get("ADOPT", "1") == "1",

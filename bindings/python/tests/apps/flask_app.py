@@ -2,8 +2,9 @@
 
 import os
 
-from evstream import Access, Events, Forbidden
 from flask import Flask, abort, jsonify, request
+
+from evstream import Access, Events, Forbidden
 
 events = Events(
     adopt=os.environ.get("ADOPT", "1") == "1",
