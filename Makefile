@@ -15,7 +15,7 @@ run: ## Start the demo on PORT (default 8000)
 	@exec target/debug/evstream-demo
 
 .PHONY: test
-test: lint test-rust test-floors test-fuzz test-browser ## All tests
+test: lint test-rust test-floors test-fuzz test-browser test-node test-python ## All tests
 	@echo "All tests have passed."
 
 .PHONY: lint
@@ -48,6 +48,16 @@ test-browser: ## The demo in Chromium
 deny: ## Licences, advisories and sources of all dependencies; needs the network
 	@test -x target/tools/bin/cargo-deny || cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
 	target/tools/bin/cargo-deny check
+
+.PHONY: test-node
+test-node: ## The Node package: real frameworks, clients and processes
+	@scripts/need cargo node pushpin chromium
+	scripts/test-node
+
+.PHONY: test-python
+test-python: ## The Python package: real servers, types and lints
+	@scripts/need cargo python3 pushpin chromium
+	scripts/test-python
 
 .PHONY: bench
 bench: ## Figures, into target/bench/results.json
