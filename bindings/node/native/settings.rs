@@ -15,6 +15,8 @@ pub struct Setting {
     pub name: String,
     pub kind: String,
     pub doc: String,
+    /// Empty for none.
+    pub default: String,
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub words: Option<Vec<String>>,
@@ -95,6 +97,7 @@ fn describe(option: &OptionSpec) -> Setting {
         name: camel_case(option.name),
         kind: kind.to_owned(),
         doc: in_camel_case(option.doc.trim()),
+        default: option.default.to_owned(),
         min: limits.map(|(min, _)| min),
         max: limits.map(|(_, max)| max),
         words,

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 buildNative()
+await import('./options.mjs')
 buildTypeScript()
 reExport('index')
 reExport('express-eventstream')

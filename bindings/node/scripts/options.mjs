@@ -1,12 +1,12 @@
 // Writes src/options.ts from the settings of the core, which are said there and nowhere else.
-// `--check` only tells whether the file is up to date.
-import { readFileSync, writeFileSync } from 'node:fs'
+// A part of the build, so that the types are never others than those of the library.
+import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 const { settings } = createRequire(import.meta.url)('../evstream.node')
 const file = fileURLToPath(new URL('../src/options.ts', import.meta.url))
-const text = `// Written by scripts/options.mjs from the settings of the core. Change them there.
+const text = `// Written by scripts/options.mjs from the settings of the core at each build. Change them there.
 
 /** Settings of an \`Events\`. Values out of range are refused with \`invalid-config\`. */
 export interface Settings {
@@ -14,16 +14,11 @@ ${settings().map(setting => `  /** ${doc(setting)} */\n  ${setting.name}?: ${typ
 }
 `
 
-if (!process.argv.includes('--check')) {
-  writeFileSync(file, text)
-} else if (readFileSync(file, 'utf8') !== text) {
-  console.error('src/options.ts is not what the core says: npm run options')
-  process.exitCode = 1
-}
+writeFileSync(file, text)
 
-function doc ({ doc, min, max }) {
+function doc ({ doc, default: usual, min, max }) {
   const range = min === undefined ? '' : ` From ${min} to ${max}.`
-  return doc.replace(/\s+/g, ' ') + range
+  return doc.replace(/\s+/g, ' ') + (usual === '' ? '' : ` Default: ${usual}.`) + range
 }
 
 function type ({ kind, words }) {

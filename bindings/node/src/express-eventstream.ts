@@ -82,7 +82,9 @@ class AddressedEvents implements Events {
 
   /** Made when first needed, because `express()` may be the first to name the proxy. */
   get evstream (): Core {
-    this.#core ??= new Core({ grip: this.#grip, gripPrefix: this.prefix, channelLimit: 1_000 })
+    // There was no limit before; a proxy has its own.
+    const channelLimit = this.#grip === undefined ? 1_000 : 19
+    this.#core ??= new Core({ grip: this.#grip, gripPrefix: this.prefix, channelLimit })
     return this.#core
   }
 

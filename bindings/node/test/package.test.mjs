@@ -40,8 +40,11 @@ test('its tarball runs in another project, where there is no Rust', { timeout: 6
   }
 })
 
-test('the types of the settings are those of the core', async () => {
-  await run(process.execPath, [join(root, 'scripts', 'options.mjs'), '--check'])
+test('the types of the settings are those of the core', () => {
+  const { settings } = require(join(root, 'evstream.node'))
+  const declared = readFileSync(join(root, 'dist', 'options.d.ts'), 'utf8')
+  assert.deepEqual([...declared.matchAll(/^ {4}(\w+)\?:/gm)].map(match => match[1]), settings().map(({ name }) => name))
+  assert.match(declared, /Default: 20_?000\. From 0 to 3600000\. \*\/\n {4}keepAliveMs\?: number;/)
 })
 
 test('the native half exports what is declared of it', async () => {

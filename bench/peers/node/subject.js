@@ -1,0 +1,70 @@
+// The subject's side of the protocol in ../../README.md: obeys the lines on standard input.
+import { once } from 'node:events'
+import http from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+
+/**
+ * Serves `app` and publishes with `publish(channel, data)` when told to. It reports the delay of the event loop beside
+ * the events, which is what other requests of an application would feel.
+ */
+export async function run (app, publish) {
+  const server = http.createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  console.log(`READY 127.0.0.1:${server.address().port} /events/?channel={channel}`)
+  const published = new Map()
+  const next = (channel, bytes) => {
+    const seq = published.get(channel) ?? 0
+    published.set(channel, seq + 1)
+    const head = `seq=${String(seq).padStart(10, '0')} ns=${String(process.hrtime.bigint()).padStart(19, '0')} `
+    return head.padEnd(bytes, 'x').slice(0, Math.max(bytes, head.length - 1))
+  }
+  const one = (channel, bytes) => { publish(channel, next(channel, bytes)) }
+
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [command, ...words] = line.trim().split(/\s+/)
+    if (command === 'quit') break
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    let figures
+    if (command === 'publish') {
+      const [channel, count, bytes] = [words[0], Number(words[1]), Number(words[2])]
+      for (let n = 0; n < count; n++) one(channel, bytes)
+      figures = { events: count }
+    } else if (command === 'pace') {
+      const [channel, rate, seconds, bytes] = [words[0], ...words.slice(1).map(Number)]
+      figures = { events: await paced(rate, seconds, () => { one(channel, bytes) }) }
+    } else if (command === 'random') {
+      const [channels, rate, seconds, bytes] = words.map(Number)
+      figures = { events: await paced(rate, seconds, () => { one(`ch-${Math.floor(Math.random() * channels)}`, bytes) }) }
+    } else if (command === 'time-publish') {
+      const [channel, count, bytes] = [words[0], Number(words[1]), Number(words[2])]
+      const times = Array.from({ length: count }, () => {
+        const data = next(channel, bytes)
+        const start = process.hrtime.bigint()
+        publish(channel, data)
+        return Number(process.hrtime.bigint() - start)
+      }).sort((a, b) => a - b)
+      figures = { events: count, ns_per_call: times[count >> 1] ?? 0 }
+    } else {
+      throw new Error(`there are: publish, pace, random, time-publish, quit; not ${line}`)
+    }
+    delay.disable()
+    if (command === 'pace' || command === 'random') figures.loop_p99_us = Math.round(delay.percentile(99) / 1_000)
+    console.log(`DONE ${Object.entries(figures).map(([name, value]) => `${name}=${value}`).join(' ')}`)
+  }
+  process.exit()
+}
+
+/** Keeps the rate against the clock; those that are due together go together. */
+async function paced (rate, seconds, publish) {
+  const events = Math.round(rate * seconds)
+  const start = performance.now()
+  for (let done = 0; done < events;) {
+    const due = Math.min(events, Math.floor((performance.now() - start) * rate / 1_000) + 1)
+    for (; done < due; done++) publish()
+    const wait = start + done * 1_000 / rate - performance.now()
+    await new Promise(resolve => setTimeout(resolve, Math.max(wait, 1)))
+  }
+  return events
+}
