@@ -52,6 +52,7 @@ SERVERS = {
     "gunicorn-sync": Kind(f"{GUNICORN} -k sync flask_app:app"),
     "gunicorn-gthread": Kind(f"{GUNICORN} -k gthread --threads 2 flask_app:app"),
     "gunicorn-preload": Kind(f"{GUNICORN} -k sync --preload flask_app:app"),
+    "gunicorn-uvicorn": Kind(f"{GUNICORN} -k uvicorn.workers.UvicornWorker fastapi_app:app"),
     "gunicorn-pull": Kind(f"{GUNICORN} -k gthread --threads 20 flask_app:app", PULL, adopts=False),
     "werkzeug": Kind("flask_app.py"),
     "django-runserver": Kind("django_app.py --noreload"),

@@ -18,7 +18,7 @@ STOPPING = [name for name in SERVERS if name not in ("hypercorn", "django-hyperc
 SOON_S = 4.0
 
 
-@pytest.mark.parametrize("name", ["uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop"])
+@pytest.mark.parametrize("name", ["uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop", "gunicorn-uvicorn"])
 def test_an_adopted_stream_leaves_nothing_behind_in_asgi(name: str) -> None:
     with ServerProcess(SERVERS[name]) as server:
         tasks = httpx.get(f"{server.url}/tasks").json()
@@ -64,6 +64,8 @@ def test_a_worker_is_free_while_streams_are_open(name: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", STOPPING)
 def test_a_server_stops_while_streams_are_open(name: str, number: signal.Signals) -> None:
+    if name == "gunicorn-uvicorn" and number == signal.SIGINT:
+        pytest.skip("uvicorn's worker does not heed it, with streams or without")
     with ServerProcess(SERVERS[name]) as server:
         clients = [dial(server, f"/events/?channel={n}") for n in range(5)]
         for client in clients:
@@ -82,7 +84,9 @@ def test_uvicorn_reloads_while_streams_are_open() -> None:
         assert b"retry:" in rest(client)
 
 
-@pytest.mark.parametrize("name", ["uvicorn-httptools", "uvicorn-pull", "gunicorn-sync", "gunicorn-pull", "django-pull"])
+@pytest.mark.parametrize(
+    "name", ["uvicorn-httptools", "uvicorn-pull", "gunicorn-sync", "gunicorn-pull", "gunicorn-uvicorn", "django-pull"]
+)
 def test_a_client_is_asked_to_come_back(name: str) -> None:
     with ServerProcess(SERVERS[name]) as server:
         client = dial(server, "/events/?channel=a")

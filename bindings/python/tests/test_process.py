@@ -159,11 +159,14 @@ assert b"stream-open" in client.recv(10000)
 threading.Thread(target=list, args=[events.subscribe("a")], daemon=True).start()
 time.sleep(0.1)
 """,
-    "a thread that reads": "threading.Thread(target=list, args=[events.subscribe('a')]).start()",
-    "a pool's thread that reads": """
-import concurrent.futures
-pool = concurrent.futures.ThreadPoolExecutor()
-pool.submit(list, events.subscribe('a'))
+    "a thread that works on after the main thread": """
+def work():
+    threading.main_thread().join()
+    for n in range(10):
+        assert events.publish("a", n).streams == 1
+        time.sleep(0.01)
+reader = events.subscribe("a")
+threading.Thread(target=work).start()
 """,
     "threads that publish": """
 events.subscribe("a")

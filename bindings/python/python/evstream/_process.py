@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # noqa: F401 - its threads must be joined after our exit hook, which is registered later
 import logging
 import os
 import threading
@@ -79,5 +78,5 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-# `atexit` comes after the interpreter has joined its threads, and those of a pool may be waiting for our streams.
-getattr(threading, "_register_atexit", atexit.register)(_end)
+# After the interpreter has joined its threads, which may publish to the last; those that read must be daemons.
+atexit.register(_end)
