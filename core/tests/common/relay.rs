@@ -47,9 +47,11 @@ pub struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
+type Decide = dyn FnMut(&Seen) -> Act + Send;
+
 struct Shared {
     upstream: Option<SocketAddr>,
-    act: Mutex<Box<dyn FnMut(&Seen) -> Act + Send>>,
+    act: Mutex<Box<Decide>>,
     seen: Mutex<Vec<Seen>>,
     stopped: AtomicBool,
 }
