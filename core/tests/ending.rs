@@ -1,5 +1,7 @@
 //! Ending streams from outside, for hosts that are about to stop.
 
+#![cfg(feature = "runtime")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,

@@ -245,6 +245,7 @@ fn item(entry: &Value) -> Item<'_> {
         channel: text(entry, "channel").into(),
         id: optional(entry, "id").map(Into::into),
         prev_id: optional(entry, "prev_id").map(Into::into),
+        no_seq: entry["no_seq"] == true,
         action,
     }
 }

@@ -20,6 +20,8 @@ pub struct Item<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The id of the item before it on the channel.
     pub prev_id: Option<Cow<'a, str>>,
+    /// Whether a proxy hands it on at once even when it has not seen the item before it, which it would wait for.
+    pub no_seq: bool,
     /// What it does to the streams on the channel.
     pub action: Action<'a>,
 }
@@ -69,6 +71,13 @@ impl<'a> Item<'a> {
         self
     }
 
+    /// Makes a proxy hand the item on at once, whatever it has seen before. Streams that lack the item before it still
+    /// ask their next links, only sooner: for the first item of a new sequence, before which there is nothing to wait for.
+    pub fn no_seq(mut self) -> Self {
+        self.no_seq = true;
+        self
+    }
+
     /// Gives the item an id without a place in a sequence, for channels that are held without a `prev-id`.
     pub fn id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.id = Some(id.into());
@@ -91,6 +100,7 @@ impl<'a> Item<'a> {
             channel: &self.channel,
             id: self.id.as_deref(),
             prev_id: self.prev_id.as_deref(),
+            no_seq: self.no_seq,
             formats: Formats { stream },
         };
         let json = serde_json::to_vec(&item).map_err(|e| {
@@ -107,7 +117,7 @@ impl<'a> Item<'a> {
     }
 
     fn new(channel: Cow<'a, str>, action: Action<'a>) -> Self {
-        Self { channel, id: None, prev_id: None, action }
+        Self { channel, id: None, prev_id: None, no_seq: false, action }
     }
 }
 
@@ -224,6 +234,11 @@ fn parse_item(item: &Value) -> Result<Option<Item<'static>>, String> {
     let channel = channel.ok_or("has no 'channel'")?.to_owned();
     let id = text(item, "id")?.map(|id| id.to_owned().into());
     let prev_id = text(item, "prev-id")?.map(|id| id.to_owned().into());
+    let no_seq = match item.get("no-seq") {
+        None => false,
+        Some(Value::Bool(no_seq)) => *no_seq,
+        Some(_) => return Err("has a 'no-seq' that is neither true nor false".to_owned()),
+    };
     let formats = match item.get("formats") {
         Some(formats) => formats.as_object().ok_or("has 'formats' that are not an object")?,
         None => item,
@@ -240,7 +255,7 @@ fn parse_item(item: &Value) -> Result<Option<Item<'static>>, String> {
         Some("hint") => Action::Hint,
         Some(_) => return Err("has an unknown 'action'; send, close and hint are allowed".to_owned()),
     };
-    Ok(Some(Item { channel: channel.into(), id, prev_id, action }))
+    Ok(Some(Item { channel: channel.into(), id, prev_id, no_seq, action }))
 }
 
 fn parse_content(stream: &Map<String, Value>) -> Result<Content<'static>, String> {
@@ -276,6 +291,8 @@ struct ItemJson<'a> {
     id: Option<&'a str>,
     #[serde(rename = "prev-id", skip_serializing_if = "Option::is_none")]
     prev_id: Option<&'a str>,
+    #[serde(rename = "no-seq", skip_serializing_if = "std::ops::Not::not")]
+    no_seq: bool,
     formats: Formats<'a>,
 }
 
@@ -337,13 +354,16 @@ mod tests {
                 .prop_filter("text is sent as text", |bytes| std::str::from_utf8(bytes).is_err())
                 .prop_map(|bytes| Action::Send(Content::Binary(bytes.into()))),
         ];
-        (".{1,9}", proptest::option::of("[a-f0-9-]{0,9}"), proptest::option::of("[a-f0-9-]{0,9}"), action)
-            .prop_map(|(channel, id, prev_id, action)| Item {
+        let id = || proptest::option::of("[a-f0-9-]{0,9}");
+        (".{1,9}", id(), id(), any::<bool>(), action).prop_map(|(channel, id, prev_id, no_seq, action)| {
+            Item {
+                no_seq,
                 channel: channel.into(),
                 id: id.map(Into::into),
                 prev_id: prev_id.map(Into::into),
                 action,
-            })
+            }
+        })
     }
 
     proptest! {

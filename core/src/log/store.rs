@@ -54,6 +54,8 @@ pub struct Appended {
     pub position: Position,
     /// The place of the event before it on the same channel; what the channel started from when there was none.
     pub previous: Position,
+    /// Whether the channel has had no event before, as far as is known.
+    pub first: bool,
     /// Readers the channel had.
     pub subscribers: usize,
 }
@@ -144,6 +146,7 @@ impl Log {
         let mut state = channel.lock();
         let frame = frame.or_else(|| (state.subscribers > 0).then(|| Frame::unplaced(event, self.epoch)));
         let seq = self.head.fetch_add(1, Ordering::SeqCst) + 1;
+        let first = state.last == state.floor;
         let previous = std::mem::replace(&mut state.last, seq);
         state.touched_ms = now_ms;
         let mut newly_indexed = false;
@@ -171,7 +174,7 @@ impl Log {
         if self.bytes.load(Ordering::Relaxed) > self.limits.history_bytes {
             self.evict_bytes();
         }
-        Appended { position: self.position(seq), previous: self.position(previous), subscribers }
+        Appended { position: self.position(seq), previous: self.position(previous), first, subscribers }
     }
 
     /// Does what [`sweep`](Self::sweep) does when it was not done for a while. Whoever has time may call it.

@@ -103,8 +103,12 @@ impl Publisher {
         let item = Item::send(proxy_name, &*content);
         // With an id a proxy takes a repeated request only once. The id before it makes gaps show, which only helps
         // where they can be repaired.
-        let item =
-            if self.sequenced { item.sequence(id, appended.previous.to_string()) } else { item.id(id) };
+        let item = match (self.sequenced, appended.first) {
+            (false, _) => item.id(id),
+            (true, false) => item.sequence(id, appended.previous.to_string()),
+            // A proxy may know another lifetime of the log, and would wait for an event that never comes.
+            (true, true) => item.sequence(id, appended.previous.to_string()).no_seq(),
+        };
         item.to_json()
     }
 }

@@ -123,10 +123,10 @@ pub(super) fn hold(
     now: Now,
 ) -> Reply {
     let lifetime_s = hub.config().grip_link_lifetime_ms / 1_000;
-    let link = Link::new(request.path, channels, user, now.unix_s, lifetime_s);
-    let names = link.channels.iter().map(|channel| &**channel);
-    let subscription = Subscription::new(hub.log(), names, now.ms);
-    let names: Vec<&str> = link.channels.iter().map(|channel| &**channel).collect();
+    // In the order the client has asked for, as it is told them; the link has an order of its own.
+    let names: Vec<&str> = channels.iter().map(|channel| &**channel).collect();
+    let subscription = Subscription::new(hub.log(), names.iter().copied(), now.ms);
+    let link = Link::new(request.path, names.iter().copied(), user, now.unix_s, lifetime_s);
     let mut body;
     let upto = match locate(&subscription, resume) {
         Ok(cursor) => {
@@ -222,7 +222,8 @@ fn instruct(
     body: Vec<u8>,
 ) -> Reply {
     let config = hub.config();
-    let proxy_names: Vec<String> = link.channels.iter().map(|channel| grip.prefix.encode(channel)).collect();
+    let proxy_names: Vec<String> =
+        subscription.channels().iter().map(|channel| grip.prefix.encode(channel.name())).collect();
     let prev_ids: Vec<String> =
         subscription.last_each(upto).into_iter().map(|seq| hub.log().position(seq).to_string()).collect();
     // Without history nothing can be repaired, so the proxy is not to look for gaps.

@@ -48,11 +48,11 @@ pub struct Relay {
 }
 
 /// Decides what becomes of a request.
-type Judge = dyn FnMut(&Seen) -> Act + Send;
+type Decide = dyn FnMut(&Seen) -> Act + Send;
 
 struct Shared {
     upstream: Option<SocketAddr>,
-    act: Mutex<Box<Judge>>,
+    act: Mutex<Box<Decide>>,
     seen: Mutex<Vec<Seen>>,
     stopped: AtomicBool,
 }

@@ -2,6 +2,7 @@
 //!
 //! They need the programs of Debian's packages `pushpin` and `condure` (`scripts/need pushpin`), and fail without them.
 
+#![cfg(feature = "runtime")]
 #![allow(unreachable_pub, reason = "the modules of a test")]
 
 #[path = "../common/mod.rs"]
@@ -10,10 +11,11 @@ mod gaps;
 mod held;
 mod proxy;
 mod restarts;
+mod scenarios;
 mod signatures;
 mod source;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use evstream::{Address, Config, Event, Events, Mount, Receipt, Server};
 
@@ -91,10 +93,14 @@ fn settings_for(grip_url: &str) -> Config {
 
 /// The target of a stream of these channels.
 fn target<'a>(channels: impl IntoIterator<Item = &'a str>) -> String {
-    let encode = |name: &str| name.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    let pairs: Vec<String> =
-        channels.into_iter().map(|channel| format!("channel={}", encode(channel))).collect();
-    format!("{PATH}?{}", pairs.join("&"))
+    let mut target = PATH.to_owned();
+    for (index, channel) in channels.into_iter().enumerate() {
+        target += if index == 0 { "?channel=" } else { "&channel=" };
+        for byte in channel.bytes() {
+            write!(target, "%{byte:02X}").unwrap();
+        }
+    }
+    target
 }
 
 /// Many different texts, in order.

@@ -99,7 +99,7 @@ impl Pushpin {
 
     fn end(&mut self, signal: Signal) {
         for (_, child) in &self.programs {
-            let _ = kill(Pid::from_raw(child.id() as i32), signal);
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
         }
         let deadline = Instant::now() + Duration::from_secs(5);
         for (_, mut child) in self.programs.drain(..) {

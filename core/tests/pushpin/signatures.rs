@@ -14,7 +14,9 @@ fn without_a_signature_streams_are_served_directly() {
     let (pushpin, app) = start_with(unsigned, |config| config);
     let sources = [pushpin.http, app.address()].map(|address| Source::open(address, &target(["a"])).opened());
     app.publish_well("a", "1");
-    sources.iter().for_each(|source| source.expect_texts(&["1"]));
+    for source in &sources {
+        source.expect_texts(&["1"]);
+    }
     let stats = app.events.stats();
     assert_eq!((stats.open, stats.held), (2, 0));
 }

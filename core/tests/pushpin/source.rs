@@ -1,6 +1,7 @@
 //! A client that reads a stream as a browser's `EventSource` does: it comes back with the last id when the stream ends.
 
 use std::{
+    fmt::Write as _,
     net::{SocketAddr, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -134,7 +135,7 @@ impl Shared {
             if let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
                 self.read_one(Conn::new(socket), target, headers);
             }
-            if self.lock().refused.is_some() {
+            if self.is_stopped() || self.lock().refused.is_some() {
                 return;
             }
             // The pause of a browser, only shorter.
@@ -147,11 +148,11 @@ impl Shared {
         let mut request =
             format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n");
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         let last_id = self.lock().last_id.clone();
         if !last_id.is_empty() {
-            request += &format!("Last-Event-ID: {last_id}\r\n");
+            write!(request, "Last-Event-ID: {last_id}\r\n").unwrap();
         }
         {
             let mut state = self.lock();
