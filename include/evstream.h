@@ -359,6 +359,98 @@ typedef uint32_t evs_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** Why a stream ended. New reasons may come with any version. */
+enum evs_close_reason
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /** The client closed the connection, or it broke. */
+  EVS_CLOSE_REASON_CLIENT = 1,
+  /** The client's socket took no byte for the setting write_timeout_ms. */
+  EVS_CLOSE_REASON_WRITE_TIMEOUT = 2,
+  /** The stream fell behind, and the setting slow_client is "close". */
+  EVS_CLOSE_REASON_SLOW = 3,
+  /** The stream reached the setting max_age_ms. */
+  EVS_CLOSE_REASON_MAX_AGE = 4,
+  /** The events or their server were closed. */
+  EVS_CLOSE_REASON_SHUTDOWN = 5,
+  /** The application let go of the stream. */
+  EVS_CLOSE_REASON_DROPPED = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum evs_close_reason evs_close_reason;
+#else
+typedef uint32_t evs_close_reason;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How the end of a response's body is marked. */
+enum evs_framing
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /** With "Transfer-Encoding: chunked", which needs HTTP/1.1. */
+  EVS_FRAMING_CHUNKED = 1,
+  /** By closing the connection, as in HTTP/1.0. */
+  EVS_FRAMING_CLOSE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum evs_framing evs_framing;
+#else
+typedef uint32_t evs_framing;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How much a line of the log matters. */
+enum evs_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /** Nothing is logged. */
+  EVS_LOG_LEVEL_OFF = 0,
+  /** Something failed that should not. */
+  EVS_LOG_LEVEL_ERROR = 1,
+  /** Something is wrong with the settings, a proxy or the system. */
+  EVS_LOG_LEVEL_WARN = 2,
+  /** What an operator may want to know. */
+  EVS_LOG_LEVEL_INFO = 3,
+  /** What helps to find a fault. */
+  EVS_LOG_LEVEL_DEBUG = 4,
+  /** Everything. */
+  EVS_LOG_LEVEL_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum evs_log_level evs_log_level;
+#else
+typedef uint32_t evs_log_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What a message of a subscription is. New kinds may come with any version: ignore one you do not know. */
+enum evs_message_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /** An event that was published. */
+  EVS_MESSAGE_KIND_EVENT = 1,
+  /** Events were missed because the subscription was read too slowly. Reading goes on after position. */
+  EVS_MESSAGE_KIND_RESET = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum evs_message_kind evs_message_kind;
+#else
+typedef uint32_t evs_message_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** Whether a client gets a stream, and of which channels. It starts with no: say what is allowed. The last word counts. */
 typedef struct evs_access evs_access;
 
@@ -431,21 +523,23 @@ typedef struct evs_event {
   /** sizeof(evs_event). */
   size_t struct_size;
   /**
-   * Its type, which a browser listens on. Empty for none, which browsers take as "message". It holds no CR, LF or
+   * Its type, which a browser listens on. NULL for none, which browsers take as "message". It holds no CR, LF or
    * NUL and does not begin with "stream-".
    */
   evs_str name;
   /** Its data: UTF-8, sent as it is. CR, LF and CRLF each end a line, and a client sees LF between lines. */
   evs_str data;
-  /** A comment, which clients ignore. Empty for none. */
+  /** A comment, which clients ignore. NULL for none. */
   evs_str comment;
-  /** How long clients should wait before they reconnect, in milliseconds. 0 does not say. */
+  /** How long clients should wait before they reconnect, in milliseconds, if has_retry is true. */
   uint64_t retry_ms;
+  /** Whether retry_ms is sent. */
+  bool has_retry;
 } evs_event;
 
 /** An empty evs_event. */
 #define EVS_EVENT_INIT \
-  {sizeof(evs_event), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0}
+  {sizeof(evs_event), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, false}
 
 /** What publishing gives back. Start with EVS_RECEIPT_INIT. */
 typedef struct evs_receipt {
@@ -580,7 +674,7 @@ typedef void (*evs_ready_fn)(void *user_data);
  *
  * @param user_data  As it was given.
  * @param request    The request. It lives until the callback returns.
- * @param access     What to decide on: evs_access_allow, evs_access_add_channel and the others. Without a word from the
+ * @param access     What to decide on: evs_access_allow, evs_access_set_channels and the others. Without a word from the
  *                   callback the client is refused. It lives until the callback returns.
  */
 typedef void (*evs_authorize_fn)(void *user_data, const evs_request *request, evs_access *access);
@@ -658,7 +752,7 @@ typedef struct evs_message {
   char position[EVS_POSITION_BYTES];
   /** The channel of an event; empty for a reset. */
   evs_str channel;
-  /** The type of an event; empty if it has none. */
+  /** The type of an event; NULL if it has none. */
   evs_str name;
   /** The data of an event, with LF between its lines. */
   evs_str data;
@@ -718,20 +812,20 @@ evs_status evs_access_new(evs_access **access, evs_error **error);
 evs_status evs_access_allow(evs_access *access, evs_error **error);
 
 /**
- * Allows a channel, besides those added before. With this the client gets these channels, whatever it names in the query.
+ * Gives these channels, whatever the client names in the query.
  *
- * @param access       The access.
- * @param channel      The name of the channel, copied. It is checked when the stream is opened.
- * @param channel_len  Its length in bytes.
- * @param error        NULL, or where to put the error.
+ * @param access        The access.
+ * @param channels      The names of the channels, copied. Beyond UTF-8 they are checked when the stream is opened.
+ * @param channels_len  How many they are. With none the client is told that there is no channel.
+ * @param error         NULL, or where to put the error.
  *
- * Status: OK, INVALID_ARGUMENT.
+ * Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT.
  * Threads: one at a time for this access.
  */
-evs_status evs_access_add_channel(evs_access *access,
-                                  const char *channel,
-                                  size_t channel_len,
-                                  evs_error **error);
+evs_status evs_access_set_channels(evs_access *access,
+                                   const evs_str *channels,
+                                   size_t channels_len,
+                                   evs_error **error);
 
 /**
  * Names the user behind the stream.
@@ -1283,7 +1377,7 @@ evs_status evs_reply_head(evs_reply *reply,
  * @param error    NULL, or where to put the error.
  *
  * Status: OK; INVALID_ARGUMENT when there is no stream, or it is pulled already, or was given away; IO when the descriptor
- * cannot be used; CLOSED, FORKED. Unless it is INVALID_ARGUMENT, the stream is gone when this fails.
+ * cannot be used; CLOSED, FORKED. When this fails the reply is as it was, but that after IO its stream may be gone.
  * Threads: one at a time for this reply.
  */
 evs_status evs_reply_adopt_fd(evs_reply *reply,
@@ -1300,7 +1394,7 @@ evs_status evs_reply_adopt_fd(evs_reply *reply,
  * @param error       NULL, or where to put the error.
  *
  * Status: OK; ENDED when the body is complete; TIMEOUT, after which to call it again; IN_CALLBACK when it would wait in a
- * callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the first call; when
+ * callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the stream was read; when
  * they are closed later, a last chunk asks the client to come back, and then it is ENDED.
  * Threads: one at a time for this reply.
  */
@@ -1563,7 +1657,8 @@ evs_status evs_server_mount(const evs_server *server, const char *path, size_t p
  * @param channels_len  How many they are.
  * @param error         NULL, or where to put the error.
  *
- * Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens, the channels when a client comes.
+ * Status: OK; INVALID_CHANNEL when a name is not UTF-8, the rest of it is checked when a client comes; INVALID_ARGUMENT.
+ * Whether the path is one is checked when it listens.
  * Threads: any, also at the same time.
  */
 evs_status evs_server_mount_channels(const evs_server *server,

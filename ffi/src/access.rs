@@ -9,6 +9,7 @@ use crate::{
     cast::{self, Lent},
     error::{Result, evs_error},
     status::evs_status,
+    text::evs_str,
 };
 
 /// Whether a client gets a stream, and of which channels. It starts with no: say what is allowed. The last word counts.
@@ -61,28 +62,25 @@ pub extern "C" fn evs_access_allow(
     })
 }
 
-/// Allows a channel, besides those added before. With this the client gets these channels, whatever it names in the query.
+/// Gives these channels, whatever the client names in the query.
 ///
-/// @param access       The access.
-/// @param channel      The name of the channel, copied. It is checked when the stream is opened.
-/// @param channel_len  Its length in bytes.
-/// @param error        NULL, or where to put the error.
+/// @param access        The access.
+/// @param channels      The names of the channels, copied. Beyond UTF-8 they are checked when the stream is opened.
+/// @param channels_len  How many they are. With none the client is told that there is no channel.
+/// @param error         NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT.
+/// Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT.
 /// Threads: one at a time for this access.
 #[unsafe(no_mangle)]
-pub extern "C" fn evs_access_add_channel(
+pub extern "C" fn evs_access_set_channels(
     access: Option<&mut evs_access>,
-    channel: *const c_char,
-    channel_len: usize,
+    channels: *const evs_str,
+    channels_len: usize,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     decide(access, error, |access| {
-        let channel = cast::text(channel, channel_len, "channel")?.to_owned();
-        match &mut access.decision {
-            Decision::Channels(channels) => channels.push(channel),
-            other => *other = Decision::Channels(vec![channel]),
-        }
+        let channels = cast::channels(channels, channels_len)?;
+        access.decision = Decision::Channels(channels.into_iter().map(ToOwned::to_owned).collect());
         Ok(())
     })
 }

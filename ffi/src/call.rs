@@ -16,7 +16,7 @@ pub(crate) fn call(
     error: Option<&mut MaybeUninit<*mut evs_error>>,
     body: impl FnOnce() -> Result<evs_status>,
 ) -> evs_status {
-    let (status, told) = match catch(body) {
+    let (status, told) = match catch(with_fault(body)) {
         Ok(Ok(status)) => (status, std::ptr::null_mut()),
         Ok(Err(failure)) | Err(failure) if error.is_none() => (failure.status, std::ptr::null_mut()),
         Ok(Err(failure)) | Err(failure) => (failure.status, Box::into_raw(Box::new(evs_error::new(failure)))),
@@ -29,12 +29,12 @@ pub(crate) fn call(
 
 /// Runs the body of a function that cannot fail; after a panic it gives back `otherwise`.
 pub(crate) fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    catch(body).unwrap_or(otherwise)
+    catch(with_fault(body)).unwrap_or(otherwise)
 }
 
 /// Runs the body of a function that gives nothing back.
 pub(crate) fn quietly(body: impl FnOnce()) {
-    value((), body);
+    let _ = catch(body);
 }
 
 /// Frees an object that was made by [`give`].
@@ -63,11 +63,7 @@ pub(crate) fn needed<T>(argument: Option<T>, name: &str) -> Result<T> {
 }
 
 fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(|| {
-        fault();
-        body()
-    }))
-    .map_err(|panic| {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
         let text = format!("evstream has a bug: {}", panic_text(&*panic));
         // What a panic carries might panic when it is dropped.
         drop(catch_unwind(AssertUnwindSafe(|| drop(panic))));
@@ -85,10 +81,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Panics when a test asks for it.
-fn fault() {
-    #[cfg(feature = "fault-injection")]
-    assert!(std::env::var_os("EVS_FAULT_PANIC").is_none(), "this is an injected fault");
+/// A body that panics when a test asks for it, which it can only in a debug build.
+fn with_fault<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    || {
+        #[cfg(debug_assertions)]
+        if std::env::var_os("EVS_FAULT_PANIC").is_some() {
+            // Without the panic hook, which would fill the output of the tests.
+            std::panic::resume_unwind(Box::new("this is an injected fault"));
+        }
+        body()
+    }
 }
 
 #[cfg(test)]

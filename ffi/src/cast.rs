@@ -21,16 +21,36 @@ use crate::{
     observer::evs_observer,
     receipt::evs_receipt,
     stats::evs_stats,
+    status::evs_status,
     text::evs_str,
 };
 
 /// A text that a caller gave as address and length.
 pub(crate) fn text<'a>(text: *const c_char, len: usize, name: &str) -> Result<&'a str> {
-    let bytes = bytes(text.cast(), len, name)?;
-    str::from_utf8(bytes).map_err(|error| {
+    text_or(evs_status::InvalidArgument, text, len, name)
+}
+
+/// The name of a channel that a caller gave as address and length; what is wrong with it beyond UTF-8 is found later.
+pub(crate) fn channel<'a>(text: *const c_char, len: usize) -> Result<&'a str> {
+    text_or(evs_status::InvalidChannel, text, len, "channel")
+}
+
+/// A text that a caller gave, and the status for one that is none.
+pub(crate) fn text_or<'a>(
+    otherwise: evs_status,
+    text: *const c_char,
+    len: usize,
+    name: &str,
+) -> Result<&'a str> {
+    str::from_utf8(bytes(text.cast(), len, name)?).map_err(|error| {
         let at = error.valid_up_to();
-        Failure::argument(format!("{name} is not UTF-8: byte {at} of {len} cannot be read"))
+        Failure::new(otherwise, format!("{name} is not UTF-8: byte {at} of {len} cannot be read"))
     })
+}
+
+/// The names of channels that a caller gave as an array.
+pub(crate) fn channels<'a>(channels: *const evs_str, len: usize) -> Result<Vec<&'a str>> {
+    elements(channels, len, "channels")?.iter().map(|view| channel(view.ptr, view.len)).collect()
 }
 
 /// Bytes that a caller gave as address and length.
@@ -201,7 +221,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::status::evs_status;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     #[repr(C)]

@@ -44,7 +44,7 @@ pub extern "C" fn evs_events_channel(
 ) -> evs_status {
     call(error, || {
         let place = place(channel, "channel")?;
-        let name = cast::text(name, name_len, "name")?;
+        let name = cast::channel(name, name_len)?;
         let channel = needed(events, "events")?.events.channel(name)?;
         give(place, evs_channel { channel });
         Ok(evs_status::Ok)

@@ -246,6 +246,6 @@ pub(crate) fn publish_async(
 }
 
 fn named(events: Option<&evs_events>, channel: *const c_char, channel_len: usize) -> Result<Target<'_>> {
-    let channel = cast::text(channel, channel_len, "channel")?;
+    let channel = cast::channel(channel, channel_len)?;
     Ok(Target::Named(&needed(events, "events")?.events, channel))
 }

@@ -32,7 +32,7 @@ pub struct evs_message {
     pub position: [c_char; EVS_POSITION_BYTES],
     /// The channel of an event; empty for a reset.
     pub channel: evs_str,
-    /// The type of an event; empty if it has none.
+    /// The type of an event; NULL if it has none.
     pub name: evs_str,
     /// The data of an event, with LF between its lines.
     pub data: evs_str,
@@ -59,7 +59,7 @@ impl Shown {
 
     /// The message as C sees it, for as long as this lives.
     pub(crate) fn message(&self) -> evs_message {
-        let none = evs_str::from("");
+        let none = evs_str::NULL;
         let mut shown = evs_message {
             struct_size: size_of::<evs_message>(),
             kind: 0,
@@ -75,7 +75,7 @@ impl Shown {
                 shown.kind = evs_message_kind::Event as u32;
                 shown.position = position(event.position);
                 shown.channel = (*event.channel).into();
-                shown.name = event.name.as_deref().unwrap_or("").into();
+                shown.name = event.name.as_deref().map_or(evs_str::NULL, evs_str::from);
                 shown.data = (*event.data).into();
             }
             Message::Reset { position: at, .. } => {

@@ -239,7 +239,7 @@ pub extern "C" fn evs_reply_head(
 /// @param error    NULL, or where to put the error.
 ///
 /// Status: OK; INVALID_ARGUMENT when there is no stream, or it is pulled already, or was given away; IO when the descriptor
-/// cannot be used; CLOSED, FORKED. Unless it is INVALID_ARGUMENT, the stream is gone when this fails.
+/// cannot be used; CLOSED, FORKED. When this fails the reply is as it was, but that after IO its stream may be gone.
 /// Threads: one at a time for this reply.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_adopt_fd(
@@ -255,6 +255,7 @@ pub extern "C" fn evs_reply_adopt_fd(
             let text = "the reply has no stream, or it was given away or is pulled already";
             return Err(Failure::argument(text));
         }
+        reply.events.check_open()?;
         let socket = cast::duplicate(fd)?;
         let Rest::Stream(stream) = std::mem::replace(&mut reply.rest, Rest::None) else {
             return Err(Failure::new(evs_status::Internal, "the stream is gone"));
@@ -274,7 +275,7 @@ pub extern "C" fn evs_reply_adopt_fd(
 /// @param error       NULL, or where to put the error.
 ///
 /// Status: OK; ENDED when the body is complete; TIMEOUT, after which to call it again; IN_CALLBACK when it would wait in a
-/// callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the first call; when
+/// callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the stream was read; when
 /// they are closed later, a last chunk asks the client to come back, and then it is ENDED.
 /// Threads: one at a time for this reply.
 #[unsafe(no_mangle)]
@@ -406,10 +407,11 @@ impl evs_reply {
 
     /// The stream to be pulled; `None` when there is none.
     fn pull(&mut self) -> Result<Option<&mut Pull>> {
-        if let Rest::Stream(_) = self.rest
-            && let Rest::Stream(stream) = std::mem::replace(&mut self.rest, Rest::None)
-        {
-            self.rest = Rest::Pull(self.events.pull(stream)?);
+        if let Rest::Stream(_) = self.rest {
+            self.events.check_open()?;
+            if let Rest::Stream(stream) = std::mem::replace(&mut self.rest, Rest::None) {
+                self.rest = Rest::Pull(self.events.pull(stream)?);
+            }
         }
         match &mut self.rest {
             Rest::Pull(pull) => Ok(Some(pull)),

@@ -54,7 +54,7 @@ struct Listening {
 ///
 /// @param user_data  As it was given.
 /// @param request    The request. It lives until the callback returns.
-/// @param access     What to decide on: evs_access_allow, evs_access_add_channel and the others. Without a word from the
+/// @param access     What to decide on: evs_access_allow, evs_access_set_channels and the others. Without a word from the
 ///                   callback the client is refused. It lives until the callback returns.
 pub type evs_authorize_fn =
     Option<extern "C" fn(user_data: *mut c_void, request: *const evs_request, access: *mut evs_access)>;
@@ -120,7 +120,8 @@ pub extern "C" fn evs_server_mount(
 /// @param channels_len  How many they are.
 /// @param error         NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens, the channels when a client comes.
+/// Status: OK; INVALID_CHANNEL when a name is not UTF-8, the rest of it is checked when a client comes; INVALID_ARGUMENT.
+/// Whether the path is one is checked when it listens.
 /// Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_mount_channels(
@@ -132,7 +133,7 @@ pub extern "C" fn evs_server_mount_channels(
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     call(error, || {
-        let channels = cast::texts(channels, channels_len, "channels")?;
+        let channels = cast::channels(channels, channels_len)?;
         mount(server, path, path_len, |mount| mount.channels(channels))
     })
 }

@@ -248,7 +248,7 @@ fn subscribe(
     channels: *const evs_str,
     channels_len: usize,
 ) -> Result<(&evs_events, Subscription)> {
-    let channels = cast::texts(channels, channels_len, "channels")?;
+    let channels = cast::channels(channels, channels_len)?;
     let events = needed(events, "events")?;
     Ok((events, events.events.subscribe(channels)?))
 }

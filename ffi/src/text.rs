@@ -24,6 +24,11 @@ pub struct evs_bytes {
     pub len: usize,
 }
 
+impl evs_str {
+    /// No text at all.
+    pub(crate) const NULL: Self = Self { ptr: std::ptr::null(), len: 0 };
+}
+
 impl From<&str> for evs_str {
     fn from(text: &str) -> Self {
         Self { ptr: text.as_ptr().cast(), len: text.len() }

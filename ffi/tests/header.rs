@@ -197,6 +197,7 @@ fn zero(field: &str) -> &'static str {
     match field {
         "size_t struct_size" => "SIZE",
         field if field.contains('*') => "NULL",
+        field if field.starts_with("bool ") => "false",
         field if field.starts_with("evs_str ") => "{NULL, 0}",
         field if field.ends_with(']') => "{0}",
         _ => "0",
