@@ -63,6 +63,7 @@ class Options(TypedDict, total=False):
     max_header_bytes: int | None
     max_url_bytes: int | None
     max_body_bytes: int | None
+    body_timeout_ms: int | None
 
 
 class Events:

@@ -8,7 +8,27 @@ from typing_extensions import Self
 from ._errors import EvstreamError
 from ._messages import Received, Reset
 
-__all__: list[str]
+__all__ = [
+    "Access",
+    "Events",
+    "Pull",
+    "Receipt",
+    "Reply",
+    "Request",
+    "Server",
+    "Subscription",
+    "Waiter",
+    "Wakeups",
+    "__version__",
+    "is_link",
+    "next_log_records",
+    "options",
+    "reset_logging",
+    "set_log_level",
+    "stop_logging",
+    "waiting",
+]
+
 __version__: str
 
 @final
