@@ -39,9 +39,8 @@ pub struct LinkKey(hmac::Key);
 
 /// Why a link was refused. In the order of the checks.
 ///
-/// Best answered with status 200, a short body such as `retry: 2000` and an empty line, and no hold: the proxy then ends
-/// the stream at once, and the client comes back with its position. After an error status Pushpin tries for half a
-/// minute first, and after an empty body version 1.36 leaves the stream open.
+/// Best answered with status 200, no body and no hold: the proxy then ends the stream at once, and the client comes back
+/// with its position. After an error status Pushpin tries for half a minute first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LinkRefusal {

@@ -96,10 +96,8 @@ pub(super) fn route<'a>(hub: &'a Hub, request: &Request<'_>, now: Now) -> Route<
                 hub.counters.count_grip_refusal();
                 tracing::info!(reason = reason.code(), "refused the link of a held stream");
                 // Not an error status: with one a proxy tries again for half a minute before it ends the stream. Without
-                // a hold it ends it at once, and the client comes back with its position. The body must not be empty:
-                // Pushpin 1.36 leaves the stream open after one that is.
-                let body = hub.goodbye().sse().to_vec();
-                Route::Refuse(Reply { body, ..event_stream() })
+                // a hold it ends it at once, and the client comes back with its position.
+                Route::Refuse(event_stream())
             }
         },
         Verdict::Proxied(_) => Route::Hold(grip),

@@ -33,6 +33,8 @@ pub struct State {
     pub heads: Vec<Head>,
     /// The bodies of all responses, one after the other.
     pub text: Vec<u8>,
+    /// Requests sent.
+    pub requests: usize,
     pub last_id: String,
     /// Set when it was answered with a status after which a browser does not come back.
     pub refused: Option<u16>,
@@ -72,10 +74,12 @@ impl Source {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
-                "waited in vain for: {what}; {} connections, refused {:?}, got {:?}",
+                "waited in vain for: {what}; {} requests, {} answers, refused {:?}, got {:?}, ending {:?}",
+                state.requests,
                 state.heads.len(),
                 state.refused,
-                state.events.iter().map(|event| (event.name.as_deref(), &*event.data)).collect::<Vec<_>>()
+                state.events.iter().map(|event| (event.name.as_deref(), &*event.data)).collect::<Vec<_>>(),
+                String::from_utf8_lossy(&state.text[state.text.len().saturating_sub(60)..]),
             );
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
@@ -160,6 +164,7 @@ impl Shared {
                 return;
             }
             state.socket = conn.socket.try_clone().ok();
+            state.requests += 1;
         }
         if std::io::Write::write_all(&mut &conn.socket, (request + "\r\n").as_bytes()).is_err() {
             return;
@@ -176,7 +181,7 @@ impl Shared {
         if status != 200 {
             return;
         }
-        while !body.is_over() {
+        loop {
             let bytes = body.take(&mut conn.received);
             if !bytes.is_empty() {
                 let mut state = self.lock();
@@ -187,7 +192,10 @@ impl Shared {
                 }
                 drop(state);
                 self.changed.notify_all();
-            } else if !matches!(conn.fill_before(BUFFER, Instant::now() + PATIENCE * 10), Some(Ok(_))) {
+            }
+            if body.is_over()
+                || !matches!(conn.fill_before(BUFFER, Instant::now() + PATIENCE * 10), Some(Ok(_)))
+            {
                 return;
             }
         }
