@@ -49,6 +49,10 @@ deny: ## Licences, advisories and sources of all dependencies; needs the network
 	@test -x target/tools/bin/cargo-deny || cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
 	target/tools/bin/cargo-deny check
 
+.PHONY: test-c
+test-c: ## The C library and its header, with sanitizers
+	scripts/test-c fast
+
 .PHONY: test-node
 test-node: ## The Node package: real frameworks, clients and processes
 	@scripts/need cargo node pushpin chromium
