@@ -4,14 +4,17 @@
 mod common;
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirEntry, File},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use common::{Client, Conn, PATIENCE, publish, serve, until};
 use evstream::{Address, Config, Events};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::{
+    resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
+    time::{TimeVal, TimeValLike},
+};
 use socket2::{Domain, Socket, Type};
 use tracing::{Level, Metadata, Subscriber, span};
 
@@ -100,7 +103,7 @@ fn the_server_waits_until_there_are_descriptors_again() {
 
 /// Some shards start, one does not: those that did must not stay.
 fn an_engine_that_starts_in_part_is_ended() {
-    until("no thread is left of before", || shards() == 0);
+    until("no thread is left of before", || threads() == 0);
     let taken = take_all();
     let (limit, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     for left in 1..9 {
@@ -110,7 +113,7 @@ fn an_engine_that_starts_in_part_is_ended() {
         // Looking takes some, too.
         setrlimit(Resource::RLIMIT_NOFILE, limit + 100, hard).unwrap();
         assert_eq!(result.unwrap_err().code(), "io", "with {left} descriptors");
-        until("the threads have ended", || shards() == 0);
+        until("the threads have ended", || threads() == 0);
     }
     drop(taken);
 }
@@ -127,21 +130,18 @@ fn take_all() -> Vec<File> {
     files
 }
 
-/// What the threads that accept connections have used of processors.
+/// What this process has used of processors; asking takes no descriptor.
 fn cpu_time() -> Duration {
-    let spent = tasks("evstream-io").map(|task| fs::read_to_string(task + "/schedstat").unwrap());
-    Duration::from_nanos(spent.map(|text| text.split(' ').next().unwrap().parse::<u64>().unwrap()).sum())
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let micros = |time: TimeVal| time.num_microseconds().unsigned_abs();
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
-fn shards() -> usize {
-    tasks("evstream-").count()
-}
-
-/// The directories of threads whose name starts so.
-fn tasks(name: &str) -> impl Iterator<Item = String> {
-    // Without a descriptor to look with there is nothing to see.
-    let tasks: Vec<_> = fs::read_dir("/proc/self/task").into_iter().flatten().flatten().collect();
-    tasks.into_iter().map(|task| task.path().display().to_string()).filter(move |task| {
-        fs::read_to_string(task.clone() + "/comm").is_ok_and(|comm| comm.starts_with(name))
-    })
+/// How many threads of the library there are.
+fn threads() -> usize {
+    let is_ours = |task: &DirEntry| {
+        // A thread may end while we look.
+        fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("evstream-"))
+    };
+    fs::read_dir("/proc/self/task").unwrap().filter(|task| task.as_ref().is_ok_and(is_ours)).count()
 }

@@ -3,7 +3,11 @@
 
 mod common;
 
-use std::{collections::HashSet, os::unix::net::UnixListener, time::Duration};
+use std::{
+    collections::HashSet,
+    os::unix::net::UnixListener,
+    time::{Duration, Instant},
+};
 
 use common::{Client, Conn, Over, PATH, closed, publish, resets, serve, serve_mounts, until};
 use evstream::{Address, CloseReason, Config, Event, Events, Mount, ResetReason};
@@ -180,6 +184,34 @@ fn requests_may_come_in_one_packet() {
     client.expect("stream-open");
     publish(&events, "a", ["x"]);
     assert_eq!(client.data(), "x");
+}
+
+/// The head of the stream meets a socket that is full of responses, at every place.
+#[test]
+fn a_stream_may_come_after_responses_that_are_not_read() {
+    let path = std::env::temp_dir().join(format!("evstream-full-{}.sock", std::process::id()));
+    let events = Events::new(Config::new()).unwrap();
+    let server = events.server().mount(Mount::new(PATH)).bind(&format!("unix:{}", path.display())).unwrap();
+    let mut blocked = 0;
+    for before in (0..600).step_by(3) {
+        let mut conn = Conn::open(&server);
+        let opened = events.stats().opened;
+        let requests = "GET /none HTTP/1.1\r\nHost: x\r\n\r\n".repeat(before);
+        conn.send(requests).request("GET", "/events/?channel=a", &[]);
+        let deadline = Instant::now() + Duration::from_millis(5);
+        while events.stats().opened == opened && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        blocked += usize::from(events.stats().opened == opened);
+        for _ in 0..before {
+            assert_eq!(conn.response().0.status, 404);
+        }
+        let mut client = conn.into_stream();
+        client.expect("stream-open");
+        publish(&events, "a", ["x"]);
+        assert_eq!(client.data(), "x");
+    }
+    println!("{blocked} waited for the client");
 }
 
 #[test]

@@ -138,3 +138,49 @@ pub(super) const INBOX: mio::Token = mio::Token(usize::MAX);
 pub(super) fn inbox(poll: &mio::Poll) -> io::Result<Arc<Inbox>> {
     Ok(Arc::new(Inbox::new(mio::Waker::new(poll.registry(), INBOX)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Each round waits for the last, so a wake-up that is lost stops it.
+    #[test]
+    fn a_sleeping_shard_is_woken_by_mail() {
+        const ROUNDS: usize = 20_000;
+        let mut poll = mio::Poll::new().unwrap();
+        let inbox = inbox(&poll).unwrap();
+        let (seen, sightings) = mpsc::channel();
+        let shard = thread::spawn({
+            let inbox = inbox.clone();
+            move || {
+                let mut events = mio::Events::with_capacity(8);
+                let mut mail = Mail::default();
+                for _ in 0..ROUNDS {
+                    while mail.woken.is_empty() {
+                        if inbox.fall_asleep() {
+                            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+                            assert!(!events.is_empty(), "it was not woken");
+                            inbox.awake();
+                        }
+                        inbox.collect(&mut mail);
+                    }
+                    mail.woken.drain(..).for_each(|token| seen.send(token).unwrap());
+                }
+            }
+        });
+        let mut random = fastrand::Rng::with_seed(1);
+        for token in 0..ROUNDS {
+            inbox.wake(token);
+            assert_eq!(sightings.recv_timeout(PATIENCE), Ok(token));
+            // To meet the shard at every step of falling asleep.
+            for _ in 0..random.usize(0..300) {
+                std::hint::spin_loop();
+            }
+        }
+        shard.join().unwrap();
+    }
+}
