@@ -14,6 +14,10 @@ run: ## Start the demo on PORT (default 8000)
 	@cargo build -q -p evstream-demo
 	@exec target/debug/evstream-demo
 
+.PHONY: run-pushpin
+run-pushpin: ## The demo behind a Pushpin, which listens on PORT (default 8000)
+	@exec scripts/run-pushpin
+
 .PHONY: test
 test: lint test-rust test-floors test-fuzz test-browser test-node test-python ## All tests
 	@echo "All tests have passed."
@@ -43,6 +47,13 @@ test-browser: ## The demo in Chromium
 	@scripts/need cargo chromium node npm:tests/browser
 	cargo build -q -p evstream-demo
 	cd tests/browser && npm test
+
+.PHONY: test-pushpin
+test-pushpin: ## What needs a Pushpin: the Rust tests, and the demo behind it in Chromium
+	@scripts/need cargo chromium curl node npm:tests/browser pushpin
+	cargo test -p evstream --test pushpin
+	cargo build -q -p evstream-demo
+	cd tests/browser && DEMO_CMD=scripts/run-pushpin npm test
 
 .PHONY: deny
 deny: ## Licences, advisories and sources of all dependencies; needs the network

@@ -181,6 +181,19 @@ impl Config {
         Self::default()
     }
 
+    /// Takes `grip` and `grip_verify_key` from the environment variables `GRIP_URL` and `GRIP_VERIFY_KEY`, as other GRIP
+    /// libraries do, where these are set and not empty.
+    pub fn grip_from_env(mut self) -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        if let Some(url) = variable("GRIP_URL") {
+            self.grip = vec![url.into()];
+        }
+        if let Some(key) = variable("GRIP_VERIFY_KEY") {
+            self.grip_verify_key = key.into();
+        }
+        self
+    }
+
     fn find(name: &str) -> Result<&'static OptionSpec> {
         Self::OPTIONS.iter().find(|option| option.name == name).ok_or_else(|| {
             let names: Vec<&str> = Self::OPTIONS.iter().map(|option| option.name).collect();

@@ -1,6 +1,7 @@
 //! The clock demo: a page, a stream mounted in axum at `/events/`, and a form that publishes messages.
 //!
-//! `PORT` chooses the port (default 8000, 0 takes a free one).
+//! `PORT` chooses the port (default 8000, 0 takes a free one). `GRIP_URL`, and `GRIP_VERIFY_KEY` where the URL has no
+//! `verify-key`, name a GRIP proxy in front, if there is one.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,11 +21,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let events = Events::new(Config::new())?;
+    let events = Events::new(Config::new().grip_from_env())?;
     let app = Router::new()
         .merge(page())
         .route("/messages/", post(publish_message))
         .route("/events/", any(stream))
+        .route("/events/{link}", any(stream)) // a proxy asks here for what it has missed
         .with_state(events.clone());
 
     let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse::<u16>())?;
