@@ -30,7 +30,7 @@ lint: ## Formatting and lints
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
-	@scripts/need cargo pushpin
+	@scripts/need cargo curl pushpin
 	cargo test --workspace
 
 .PHONY: test-floors
