@@ -19,7 +19,7 @@ run-pushpin: ## The demo behind a Pushpin, which listens on PORT (default 8000)
 	@exec scripts/run-pushpin
 
 .PHONY: test
-test: lint test-rust test-floors test-fuzz test-browser test-node test-python ## All tests
+test: lint test-rust test-floors test-fuzz test-browser test-node test-python test-peers ## All tests
 	@echo "All tests have passed."
 
 .PHONY: lint
@@ -54,6 +54,10 @@ test-pushpin: ## What needs a Pushpin: the Rust tests, and the demo behind it in
 	cargo test -p evstream --test pushpin
 	cargo build -q -p evstream-demo
 	cd tests/browser && DEMO_CMD=scripts/run-pushpin npm test
+
+.PHONY: test-peers
+test-peers: ## Other GRIP libraries publish to us and to our Pushpin, and verify our tokens
+	scripts/test-peers
 
 .PHONY: deny
 deny: ## Licences, advisories and sources of all dependencies; needs the network

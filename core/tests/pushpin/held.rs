@@ -27,7 +27,8 @@ fn a_client_gets_what_is_published() {
         assert_eq!(event.id, receipt.position.to_string());
     }
     let stats = app.events.stats();
-    assert_eq!((stats.open, stats.held, stats.grip_refused), (0, 1, 0), "no stream of ours is open");
+    assert_eq!((stats.opened, stats.grip_refused), (0, 0), "no stream of ours was opened");
+    assert!(stats.held >= 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod common;
 mod gaps;
 mod held;
+mod peers;
 mod proxy;
 mod restarts;
 mod scenarios;

@@ -233,8 +233,12 @@ fn answers(address: SocketAddr, target: &str) -> bool {
     ask().unwrap_or(false)
 }
 
+/// A port that nobody listens on, and that the system gives to nobody: it has to stay free until Pushpin takes it, also
+/// while Pushpin restarts.
 fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    let candidates =
+        std::iter::repeat_with(|| SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))));
+    candidates.take(1_000).find(|address| TcpListener::bind(address).is_ok()).expect("there are free ports")
 }
 
 /// Answered with a Grip header: only then has an answer gone through all of Pushpin.
