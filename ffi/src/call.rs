@@ -99,8 +99,12 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_status() {
-        let mut error = MaybeUninit::uninit();
+        let mut error = MaybeUninit::new(std::ptr::null_mut());
         assert_eq!(call(Some(&mut error), || panic!("oh {}", "no")), evs_status::Panic);
+        // SAFETY: it was set from the start.
+        let error = unsafe { error.assume_init() };
+        assert!(!error.is_null());
+        crate::error::evs_error_free(error);
         assert_eq!(call(None, || panic!("nobody asks")), evs_status::Panic);
         assert_eq!(value(7, || panic!("oh")), 7);
         assert_eq!(catch(|| panic!("static")).unwrap_err().message, "evstream has a bug: static");

@@ -2,6 +2,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <evstream.h>
 #include <poll.h>
@@ -44,7 +45,9 @@ enum { PATIENCE_MS = 60000 };
     printf("%s\n", #test);                                                                               \
     fflush(stdout);                                                                                      \
     alarm(4 * PATIENCE_MS / 1000);                                                                       \
+    int threads_ = threads_at_rest();                                                                    \
     test();                                                                                              \
+    AWAIT(threads() == threads_); /* whatever it did, no thread of evstream's is left */                  \
   } while (0)
 
 static inline void fail(const char *file, int line, const char *text) {
@@ -80,6 +83,27 @@ static inline evs_str as_text(evs_bytes bytes) {
 
 static inline int contains(evs_str text, const char *part) {
   return memmem(text.ptr, text.len, part, strlen(part)) != NULL;
+}
+
+/* The threads of this process. */
+static inline int threads(void) {
+  int count = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  for (struct dirent *task; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
+  closedir(tasks);
+  return count;
+}
+
+static inline void *do_nothing(void *argument) {
+  return argument;
+}
+
+/* Their number before a test. A sanitizer starts one of its own with the first that is started. */
+static inline int threads_at_rest(void) {
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
+  return threads();
 }
 
 static inline int64_t now_ms(void) {

@@ -1,15 +1,5 @@
 /* Freeing in any order, freeing and closing in callbacks, and what is left when all is closed: nothing. */
 #include "client.h"
-#include <dirent.h>
-
-static int threads(void) {
-  int count = 0;
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks != NULL);
-  for (struct dirent *task; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
-  closedir(tasks);
-  return count;
-}
 
 /* A callback and its data, whatever it is called for. */
 typedef struct life {
