@@ -72,7 +72,7 @@
  *     returns, and the threads end.
  *  3. Free what you own, in any order: subscriptions, replies, channels, servers, events.
  *
- * If evs_events_close returned OK, every user_data_free has run by then, but that of evs_log_set.
+ * If evs_events_close returned OK and all is freed, every user_data_free has run, but that of evs_log_set.
  */
 
 #ifndef EVSTREAM_H

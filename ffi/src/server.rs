@@ -319,7 +319,7 @@ pub extern "C" fn evs_server_listen(
     call(error, || {
         let given = needed(server, "server")?;
         let address = cast::text(address, address_len, "address")?;
-        let setup = setup(server)?;
+        let mut setup = setup(server)?;
         let mut builder = given.events.server();
         for mount in &setup.mounts {
             builder = builder.mount(mount.clone());
@@ -334,7 +334,8 @@ pub extern "C" fn evs_server_listen(
         let address = CString::new(server.address().to_string()).unwrap_or_default();
         // The setup is locked, so nobody else can have set it.
         let _ = given.listening.set(Listening { server, address });
-        drop(setup);
+        // It has its own, and frees what they call as soon as it is closed.
+        *setup = Setup::default();
         Ok(evs_status::Ok)
     })
 }

@@ -60,6 +60,30 @@ fn every_function_says_what_matters() {
 }
 
 #[test]
+fn every_function_is_misused_by_the_tests_and_used_by_the_wrapper() {
+    let read = |name: &str| fs::read_to_string(crate_dir().join("..").join(name)).expect("it is there");
+    let misused = read("tests/c/every.h") + &read("tests/c/misuse.c") + &read("tests/c/version.c");
+    let wrapper = read("include/evstream.hpp");
+    // The wrapper has no use for these.
+    let plain = [
+        "evs_version",
+        "evs_abi_version",
+        "evs_error_status",
+        "evs_request_header_count",
+        "evs_reply_header_count",
+    ];
+    for Function { name, .. } in functions(&generate()) {
+        let uses = |text: &str| {
+            text.contains(&format!("{name}("))
+                || text.contains(&format!("{name},"))
+                || text.contains(&format!("{name}>"))
+        };
+        assert!(uses(&misused), "the tests do not misuse {name}");
+        assert!(uses(&wrapper) || plain.contains(&&*name), "the wrapper does not use {name}");
+    }
+}
+
+#[test]
 fn unsafe_code_is_on_the_floor_that_trusts_c() {
     for (module, source) in modules() {
         let code = source.split("#[cfg(test)]").next().unwrap_or("");

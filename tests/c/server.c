@@ -135,8 +135,8 @@ static void authorization(void) {
   }
   CHECK(atomic_load(&told.count.calls) == 5 && atomic_load(&told.count.frees) == 0);
   close_events(events);
-  evs_server_free(server);
   CHECK(atomic_load(&told.count.frees) == 1);
+  evs_server_free(server);
 }
 
 static void respond(void *user_data, const evs_request *request, evs_response *response) {
