@@ -236,9 +236,10 @@ int main(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port != NULL ? port : "8000"))};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   struct MHD_Daemon *server = MHD_start_daemon(
-      MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, events,
+      MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, events,
       MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, end, NULL,
-      MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_END);
+      MHD_OPTION_END);
+  if (server == NULL) perror("cannot listen");
   if (server != NULL) {
     printf("Listening on http://127.0.0.1:%u/\n", MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port);
     fflush(stdout);
