@@ -19,7 +19,7 @@ static evs_bytes next(evs_reply *reply) {
 static void requests_are_what_was_given(void) {
   evs_request *request = new_request("POST", "/a%20b?x=1?y");
   OK(evs_request_add_header, request, EVS_LITERAL("Accept"), EVS_LITERAL("text/html"));
-  OK(evs_request_add_header, request, EVS_LITERAL("X-Raw"), EVS_LITERAL("\xff\0z"));
+  OK(evs_request_add_header, request, EVS_LITERAL("X-Raw"), EVS_LITERAL("\xff\tz"));
   OK(evs_request_set_peer, request, EVS_LITERAL("::ffff:192.0.2.7"));
   CHECK_TEXT(evs_request_method(request), "POST");
   CHECK_TEXT(evs_request_path(request), "/a%20b");
