@@ -52,7 +52,38 @@ static void secrets_are_not_told(void) {
   evs_config_free(config);
 }
 
+static uint64_t proxies_of(evs_config *config) {
+  evs_events *events = NULL;
+  evs_event event = EVS_EVENT_INIT;
+  evs_receipt receipt = EVS_RECEIPT_INIT;
+  OK(evs_events_new, config, &events);
+  OK(evs_events_publish, events, EVS_LITERAL("a"), &event, &receipt);
+  OK(evs_events_close, events, 1, NULL);
+  evs_events_free(events);
+  return receipt.proxies;
+}
+
+static void proxies_from_the_environment(void) {
+  evs_config *config = NULL;
+  evs_events *events = NULL;
+  OK(evs_config_new, &config);
+  setenv("GRIP_URL", " ", 1);
+  OK(evs_config_grip_from_env, config);
+  CHECK(proxies_of(config) == 0);
+  setenv("GRIP_URL", "http://127.0.0.1:1/", 1);
+  setenv("GRIP_VERIFY_KEY", "a-long-secret-of-bytes", 1);
+  OK(evs_config_grip_from_env, config);
+  CHECK(proxies_of(config) == 1);
+  setenv("GRIP_URL", "nowhere", 1);
+  OK(evs_config_grip_from_env, config);
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_events_new, config, &events);
+  unsetenv("GRIP_URL");
+  unsetenv("GRIP_VERIFY_KEY");
+  evs_config_free(config);
+}
+
 int main(void) {
+  RUN(proxies_from_the_environment);
   RUN(settings_of_every_kind);
   RUN(what_is_wrong_is_told);
   RUN(secrets_are_not_told);
