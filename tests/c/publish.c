@@ -147,13 +147,13 @@ static void waiting_for_proxies(void) {
   evs_receipt receipt = EVS_RECEIPT_INIT;
 
   proxy *one[] = {good};
-  evs_events *events = events_behind(one, 1, 10000);
+  evs_events *events = events_behind(one, 1, PATIENCE_MS);
   OK(evs_events_publish_wait, events, EVS_LITERAL("a"), &event, PATIENCE_MS, &receipt);
   CHECK(receipt.proxies == 1 && receipt.proxies_failed == 0 && atomic_load(&good->requests) == 1);
   close_events(events);
 
   proxy *two[] = {good, bad};
-  events = events_behind(two, 2, 10000);
+  events = events_behind(two, 2, PATIENCE_MS);
   evs_error *error = NULL;
   evs_status status = evs_events_publish_wait(events, EVS_LITERAL("a"), &event, PATIENCE_MS, &receipt, &error);
   CHECK(status == EVS_STATUS_PROXY_REJECTED && evs_error_status(error) == status);
@@ -214,7 +214,7 @@ static void calling_back_when_proxies_have_answered(void) {
     evs_status expected;
   } cases[] = {{{NULL}, 0, EVS_STATUS_OK}, {{good}, 1, EVS_STATUS_OK}, {{good, bad}, 2, EVS_STATUS_PROXY_REJECTED}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    evs_events *events = events_behind(cases[i].proxies, cases[i].len, 10000);
+    evs_events *events = events_behind(cases[i].proxies, cases[i].len, PATIENCE_MS);
     evs_receipt receipt = EVS_RECEIPT_INIT;
     answer told = {.status = EVS_STATUS_INTERNAL};
     OK(evs_events_publish_async, events, EVS_LITERAL("a"), &event, &receipt, on_published, &told, count_free);
