@@ -23,10 +23,11 @@ test: lint test-rust test-floors test-fuzz test-browser test-node test-python te
 	@echo "All tests have passed."
 
 .PHONY: lint
-lint: ## Formatting and lints
+lint: ## Formatting, lints and links of the documentation
 	@scripts/need cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p evstream
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
