@@ -84,6 +84,10 @@ bench: ## Figures, into target/bench/results.json
 	@scripts/need cargo
 	cargo run --release -p evstream-bench -- all
 
+.PHONY: bench-peers
+bench-peers: ## Figures beside peers and proxies, into target/bench/peers.json
+	scripts/bench-peers
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf target node_modules tests/browser/node_modules

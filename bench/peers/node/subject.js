@@ -12,6 +12,11 @@ export async function run (app, publish) {
   const server = http.createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
   console.log(`READY 127.0.0.1:${server.address().port} /events/?channel={channel}`)
+  await obey({ publish })
+}
+
+/** Obeys until the end; `flush`, where there is one, waits until what was published is where it has to go. */
+export async function obey ({ publish, flush = () => {} }) {
   const published = new Map()
   const next = (channel, bytes) => {
     const seq = published.get(channel) ?? 0
@@ -30,6 +35,14 @@ export async function run (app, publish) {
     if (command === 'publish') {
       const [channel, count, bytes] = [words[0], Number(words[1]), Number(words[2])]
       for (let n = 0; n < count; n++) one(channel, bytes)
+      await flush()
+      figures = { events: count }
+    } else if (command === 'publish-each') {
+      const [channel, count, bytes] = [words[0], Number(words[1]), Number(words[2])]
+      for (let n = 0; n < count; n++) {
+        one(channel, bytes)
+        await flush()
+      }
       figures = { events: count }
     } else if (command === 'pace') {
       const [channel, rate, seconds, bytes] = [words[0], ...words.slice(1).map(Number)]
@@ -47,7 +60,7 @@ export async function run (app, publish) {
       }).sort((a, b) => a - b)
       figures = { events: count, ns_per_call: times[count >> 1] ?? 0 }
     } else {
-      throw new Error(`there are: publish, pace, random, time-publish, quit; not ${line}`)
+      throw new Error(`there are: publish, publish-each, pace, random, time-publish, quit; not ${line}`)
     }
     delay.disable()
     if (command === 'pace' || command === 'random') figures.loop_p99_us = Math.round(delay.percentile(99) / 1_000)

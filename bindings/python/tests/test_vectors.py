@@ -76,8 +76,8 @@ def test_position(case: dict[str, Any]) -> None:
             ]
             assert rest == list(range(expected["at"] + 1, 13))
         else:
-            only(expected, "reset")
-            assert "id" not in frames[0]
+            only(expected, "reset", "open_id")
+            assert frames[0]["id"] == fill(expected["open_id"], events)
             assert frames[1]["id"] == fill("{{head}}", events)
             assert json.loads(frames[1]["data"])["reason"] == expected["reset"]
             assert rest == []

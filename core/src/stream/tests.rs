@@ -155,3 +155,31 @@ fn a_place_comes_back_when_its_stream_ends_in_any_way() {
     }
     assert_eq!(hub.stats().refused, 2);
 }
+
+/// A client takes over the id of each event it reads, and may be cut off after any.
+#[test]
+fn a_client_cut_off_before_the_reset_is_told_again() {
+    let behind_a_proxy = Config::new()
+        .grip(vec!["http://127.0.0.1:9".to_owned().into()])
+        .grip_trust_unverified(true)
+        .history_events(1);
+    for (config, grip_sig) in [(Config::new().history_events(1), false), (behind_a_proxy, true)] {
+        for lost in ["5f3a9c01-000000000000", "5f3a9c01-000000000009", "00000001-000000000002", "no position"]
+        {
+            let hub = new_hub(config.clone());
+            let mut id = lost.to_owned();
+            for attempt in 0..3 {
+                (0..5).for_each(|n| publish(&hub, "a", &n.to_string())); // the log moves on meanwhile
+                let mut headers = vec![("Last-Event-ID", id.as_bytes())];
+                headers.extend(grip_sig.then_some(("Grip-Sig", &b"x"[..])));
+                let request = Request { query: "channel=a", headers: &headers, ..GET };
+                let reply = open(&hub, &request, Access::allow(), Now::default());
+                assert_eq!(reply.stream.is_none(), grip_sig, "it is held where it should be");
+                let [open, reset] = &events(&reply.body)[..] else { panic!("{lost} {attempt}") };
+                assert_eq!(reset.name.as_deref(), Some("stream-reset"), "{lost} {attempt}");
+                assert_ne!(open.id, "", "{lost}");
+                id.clone_from(&open.id);
+            }
+        }
+    }
+}
