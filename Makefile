@@ -19,8 +19,12 @@ run-pushpin: ## The demo behind a Pushpin, which listens on PORT (default 8000)
 	@exec scripts/run-pushpin
 
 .PHONY: test
-test: lint test-rust test-floors test-fuzz test-browser test-node test-python test-peers ## All tests
+test: lint test-rust test-floors test-fuzz test-browser test-c test-node test-python test-peers ## All tests but the slow ones
 	@echo "All tests have passed."
+
+.PHONY: test-slow
+test-slow: ## Tests that take minutes: the C library under valgrind and a thread sanitizer
+	scripts/test-c slow
 
 .PHONY: lint
 lint: ## Formatting, lints and links of the documentation
@@ -66,8 +70,12 @@ deny: ## Licences, advisories and sources of all dependencies; needs the network
 	target/tools/bin/cargo-deny check
 
 .PHONY: test-c
-test-c: ## The C library and its header, with sanitizers
+test-c: ## The C library, its header, installation and examples, with sanitizers
 	scripts/test-c fast
+
+.PHONY: test-miri
+test-miri: ## The code that trusts C under Miri; needs a nightly toolchain with miri and rust-src
+	scripts/test-c miri
 
 .PHONY: test-node
 test-node: ## The Node package: real frameworks, clients and processes
@@ -87,6 +95,10 @@ bench: ## Figures, into target/bench/results.json
 .PHONY: bench-peers
 bench-peers: ## Figures beside peers and proxies, into target/bench/peers.json
 	scripts/bench-peers
+
+.PHONY: install
+install: ## Install the C library below PREFIX (default /usr/local)
+	@scripts/install
 
 .PHONY: clean
 clean: ## Remove what was built
