@@ -103,8 +103,12 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
    *
    * Rejects with `ArgumentError` (`invalid-channel`, `invalid-event`, `too-large`) or `ClosedError`.
    */
-  async publish<Name extends Names<Payloads>> (channel: Name, event: EventInput<Payloads[Name]>): Promise<Receipt> {
-    return await native(() => publish(this.#bridge, channel, event))
+  publish<Name extends Names<Payloads>> (channel: Name, event: EventInput<Payloads[Name]>): Promise<Receipt> {
+    try {
+      return publish(this.#bridge, channel, event)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** A channel as an object-mode `Writable` of events. Each call gives a new one, which may be ended. */

@@ -52,13 +52,6 @@ export interface NativeMessage {
   position: string
 }
 
-export interface NativeEvent {
-  name?: string
-  data: string
-  retryMs?: number
-  comment?: string
-}
-
 export interface NativeReceipt {
   position: string
   streams: number
@@ -99,7 +92,7 @@ export interface News {
 export interface NativeEvents {
   fetch(): { wakes: number[], news: News[], lost: number }
   listen(listening: boolean): void
-  publish(channel: string, event: NativeEvent): NativeReceipt
+  publish(channel: string, data: string, name?: string, retryMs?: number, comment?: string): NativeReceipt
   screen(request: NativeRequest): NativeReply | null
   open(request: NativeRequest, access: NativeAccess): NativeReply
   subscribe(channels: string[], id: number): NativeSubscription
