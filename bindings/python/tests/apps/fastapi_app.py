@@ -86,6 +86,14 @@ async def tasks():
 if os.environ.get("GZIP") == "1":
     # As middleware that knows nothing of streams does.
     app.add_middleware(GZipMiddleware, minimum_size=1, exclude_content_types=())
+if os.environ.get("WRAP") == "1":
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next):
+        """As most middleware of users is: it wraps `receive`."""
+        return await call_next(request)
+
+
 app.add_middleware(CORSMiddleware, allow_origins=["https://example.com"])
 app.add_middleware(SessionMiddleware, secret_key="test")
 if os.environ.get("GRIP_URL"):
