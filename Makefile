@@ -84,7 +84,7 @@ test-node: ## The Node package: real frameworks, clients and processes
 
 .PHONY: test-python
 test-python: ## The Python package: real servers, types and lints
-	@scripts/need cargo python3 pushpin chromium
+	@scripts/need cargo chromium node npm:tests/browser pushpin python3
 	scripts/test-python
 
 .PHONY: bench
