@@ -19,14 +19,19 @@ run-pushpin: ## The demo behind a Pushpin, which listens on PORT (default 8000)
 	@exec scripts/run-pushpin
 
 .PHONY: test
-test: lint test-rust test-floors test-fuzz test-browser test-node test-python test-peers ## All tests
+test: lint test-rust test-floors test-fuzz test-browser test-c test-node test-python test-peers ## All tests but the slow ones
 	@echo "All tests have passed."
 
+.PHONY: test-slow
+test-slow: ## Tests that take minutes: the C library under valgrind and a thread sanitizer
+	scripts/test-c slow
+
 .PHONY: lint
-lint: ## Formatting and lints
+lint: ## Formatting, lints and links of the documentation
 	@scripts/need cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p evstream
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
@@ -65,8 +70,12 @@ deny: ## Licences, advisories and sources of all dependencies; needs the network
 	target/tools/bin/cargo-deny check
 
 .PHONY: test-c
-test-c: ## The C library and its header, with sanitizers
+test-c: ## The C library, its header, installation and examples, with sanitizers
 	scripts/test-c fast
+
+.PHONY: test-miri
+test-miri: ## The code that trusts C under Miri; needs a nightly toolchain with miri and rust-src
+	scripts/test-c miri
 
 .PHONY: test-node
 test-node: ## The Node package: real frameworks, clients and processes
@@ -75,7 +84,7 @@ test-node: ## The Node package: real frameworks, clients and processes
 
 .PHONY: test-python
 test-python: ## The Python package: real servers, types and lints
-	@scripts/need cargo python3 pushpin chromium
+	@scripts/need cargo chromium node npm:tests/browser pushpin python3
 	scripts/test-python
 
 .PHONY: bench
@@ -86,6 +95,10 @@ bench: ## Figures, into target/bench/results.json
 .PHONY: bench-peers
 bench-peers: ## Figures beside peers and proxies, into target/bench/results.json
 	scripts/bench-peers
+
+.PHONY: install
+install: ## Install the C library below PREFIX (default /usr/local)
+	@scripts/install
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1064,6 +1064,19 @@ evs_status evs_config_set_list(evs_config *config,
                                evs_error **error);
 
 /**
+ * Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other GRIP
+ * libraries do, where these are set and not empty.
+ *
+ * @param config  The settings.
+ * @param error   NULL, or where to put the error.
+ *
+ * Status: OK, INVALID_ARGUMENT. What the values mean is checked by evs_events_new.
+ * Threads: one at a time for these settings, and not while another thread changes the environment.
+ */
+evs_status evs_config_grip_from_env(evs_config *config,
+                                    evs_error **error);
+
+/**
  * Frees settings. NULL is allowed. What was made with them keeps its copy.
  *
  * Threads: any, but for one object only once.

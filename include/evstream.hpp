@@ -208,6 +208,12 @@ class Config {
     return *this;
   }
 
+  /** Takes the GRIP proxies from GRIP_URL and GRIP_VERIFY_KEY, where these are set and not empty. */
+  Config &grip_from_env() {
+    detail::call(evs_config_grip_from_env, raw_.get());
+    return *this;
+  }
+
   evs_config *raw() const noexcept { return raw_.get(); }
 
  private:

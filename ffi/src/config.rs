@@ -131,6 +131,26 @@ pub extern "C" fn evs_config_set_list(
     })
 }
 
+/// Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other GRIP
+/// libraries do, where these are set and not empty.
+///
+/// @param config  The settings.
+/// @param error   NULL, or where to put the error.
+///
+/// Status: OK, INVALID_ARGUMENT. What the values mean is checked by evs_events_new.
+/// Threads: one at a time for these settings, and not while another thread changes the environment.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_config_grip_from_env(
+    config: Option<&mut evs_config>,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let given = needed(config, "config")?;
+        given.config = given.config.clone().grip_from_env();
+        Ok(evs_status::Ok)
+    })
+}
+
 /// Frees settings. NULL is allowed. What was made with them keeps its copy.
 ///
 /// Threads: any, but for one object only once.

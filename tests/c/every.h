@@ -11,6 +11,7 @@
   CALL(evs_config_set_flag, NULL, EVS_OPTION_GRIP_REQUIRED, true) \
   CALL(evs_config_set_text, NULL, EVS_OPTION_SHARDS, EVS_LITERAL("1")) \
   CALL(evs_config_set_list, NULL, EVS_OPTION_GRIP, NULL, 0) \
+  CALL(evs_config_grip_from_env, NULL) \
   CALL(evs_events_new, NULL, NULL) \
   CALL(evs_events_publish, NULL, NULL, 0, NULL, NULL) \
   CALL(evs_events_publish_wait, NULL, NULL, 0, NULL, 0, NULL) \

@@ -1,11 +1,13 @@
 // The process around us: it ends when it should, however it is told to, and workers come and go.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { connect } from './support/client.mjs'
 
+const run = promisify(execFile)
 const folder = fileURLToPath(new URL('.', import.meta.url))
 
 /** An application with a stream of each kind, which waits for its client. */
@@ -54,6 +56,14 @@ test('an Events that was only made keeps nothing alive', { timeout: 20_000 }, as
   `)
   assert.deepEqual(await child.exit(), { status: 0, signal: null })
 })
+
+for (const use of ['listener', 'server', 'close']) {
+  test(`an Events in use is not collected as garbage: ${use}`, { timeout: 20_000 }, async () => {
+    const forgotten = fileURLToPath(new URL('support/forgotten.mjs', import.meta.url))
+    const { stdout } = await run(process.execPath, ['--expose-gc', forgotten, use], { timeout: 15_000 })
+    assert.equal(stdout, 'done\n')
+  })
+}
 
 test('workers load it, serve, and are terminated while threads flood them', { timeout: 60_000 }, async () => {
   const child = start(`

@@ -33,7 +33,17 @@ def test_options_are_those_of_the_core() -> None:
 def test_receipts(events: Events) -> None:
     first, second = events.publish("a", 1), events.publish("a", 2)
     assert first.id < second.id
-    assert (first.streams, first.wait(), repr(first)) == (0, [], f"Receipt(id='{first.id}', streams=0)")
+    assert (first.streams, first.local_only, first.wait()) == (0, True, [])
+    assert repr(first) == f"Receipt(id='{first.id}', streams=0, local_only=True)"
+
+
+@pytest.mark.parametrize("grip", [None, "", []])
+def test_no_proxy_is_no_proxy(grip: Any) -> None:
+    """An environment variable may be set to nothing."""
+    with Events(grip=grip) as events:
+        assert events.publish("a", 1).local_only
+    with Events(grip="http://127.0.0.1:9/", grip_deadline_ms=100) as events:
+        assert not events.publish("a", 1).local_only
 
 
 @pytest.mark.parametrize(
@@ -183,6 +193,15 @@ async def test_subscribing_in_a_coroutine(events: Events) -> None:
     await asyncio.wait_for(asyncio.gather(*tasks[:50]), 10)
     await asyncio.to_thread(events.close)
     await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
+async def test_closing_in_another_thread_ends_a_reader_in_a_coroutine(events: Events) -> None:
+    """At once, though the loop has nothing else to do."""
+    reader = events.subscribe("a")
+    reading = asyncio.ensure_future(anext(reader, None))
+    await asyncio.sleep(0)
+    threading.Thread(target=reader.close).start()
+    assert await reading is None
 
 
 async def test_a_cancelled_reader_loses_nothing(events: Events) -> None:

@@ -10,7 +10,7 @@ import zlib
 import httpx
 import psutil
 import pytest
-from support import COMPRESSED, SERVERS, UNCOMPRESSED, Kind, ServerProcess, until
+from support import COMPRESSED, SERVERS, TLS, UNCOMPRESSED, Kind, ServerProcess, until
 
 ADOPTING = [name for name, kind in SERVERS.items() if kind.adopts]
 # Every server but those that end at once however many streams are open, which would prove nothing.
@@ -111,6 +111,18 @@ def test_bytes_that_middleware_changes_are_left_to_it(name: str) -> None:
                 text += unzip.decompress(next(raw))
 
 
+@pytest.mark.parametrize("name", TLS)
+def test_streams_over_tls(name: str) -> None:
+    with ServerProcess(TLS[name]) as server:
+        with server.open("/events/?channel=a", http2=True) as client:
+            assert client.response.http_version == ("HTTP/2" if name == "hypercorn" else "HTTP/1.1")
+            client.named("stream-open")
+            for n in range(3):
+                assert server.publish("a", n)["streams"] == 1
+                assert client.named("message") == n
+        until(lambda: server.stats()["open"] == 0, "the stream is closed")
+
+
 @pytest.mark.parametrize("name", UNCOMPRESSED)
 def test_the_middleware_of_django_does_not_compress(name: str) -> None:
     with ServerProcess(UNCOMPRESSED[name]) as server:
@@ -139,12 +151,21 @@ def test_a_client_that_does_not_read_holds_up_nobody(name: str) -> None:
         until(lambda: server.stats()["open"] == 0, "all are closed")
 
 
-@pytest.mark.parametrize("name", ["uvicorn-uvloop", "uvicorn-pull", "gunicorn-sync", "django-uvicorn", "werkzeug"])
-def test_coming_and_going_leaves_nothing_behind(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("uvicorn-uvloop", 10_000),
+        ("uvicorn-pull", 1_000),
+        ("gunicorn-sync", 10_000),
+        ("django-uvicorn", 1_000),
+        ("werkzeug", 1_000),
+    ],
+)
+def test_coming_and_going_leaves_nothing_behind(name: str, times: int) -> None:
     with ServerProcess(SERVERS[name]) as server:
-        come_and_go(server, 50)
+        come_and_go(server, times // 10)
         before = usage(server)
-        come_and_go(server, 400)
+        come_and_go(server, times)
         after = until(lambda: (now := usage(server))[0] <= before[0] + 3 and now, "descriptors are closed")
         assert after[1] < before[1] + 8_000_000, f"memory went from {before[1]} to {after[1]} bytes"
 

@@ -86,6 +86,9 @@ def test_a_function_refuses(server: ServerProcess, how: str, condition: str) -> 
         assert (error.event, error.id, error.json()["condition"]) == ("stream-error", "error", condition)
         assert how != "nobody" or error.json()["text"] == "not you"
         assert client.rest() == []
+    if how == "broken":
+        until(lambda: "KeyError: 'oops'" in server.log(), "the exception is logged")
+        assert server.log().count("KeyError: 'oops'") == 1
 
 
 def test_a_function_allows_what_the_client_names(server: ServerProcess) -> None:

@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from evstream import Events, EvstreamError
 
 PAGE = Path(__file__).parent.parent / "page"
-events = Events()
+events = Events(grip=os.environ.get("GRIP_URL"))
 
 
 def now() -> str:
