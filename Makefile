@@ -93,7 +93,7 @@ bench: ## Figures, into target/bench/results.json
 	cargo run --release -p evstream-bench -- all
 
 .PHONY: bench-peers
-bench-peers: ## Figures beside peers and proxies, into target/bench/peers.json
+bench-peers: ## Figures beside peers and proxies, into target/bench/results.json
 	scripts/bench-peers
 
 .PHONY: install

@@ -147,7 +147,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Far over the longest load (5 s), for subjects that cannot keep up.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// So long without a delivery, and what is missing is lost.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn missing(clients: &Clients, missing: u64, expected: u64) -> String {
