@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -63,6 +63,22 @@ test('Hono', { timeout: 20_000 }, async t => {
   await client.event('message')
   assert.equal(client.named('message')[0].data, '{"text":"hi"}')
   client.close()
+})
+
+test('Next.js', async t => {
+  const [, lib, route] = code('js', 'route.js').split(/^\/\/ .*$/m)
+  mkdirSync(join(folder, 'lib'))
+  mkdirSync(join(folder, 'app', 'events'), { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  writeFileSync(join(folder, 'lib', 'events.js'), lib)
+  // Node wants the name of a file where bundlers do not.
+  writeFileSync(join(folder, 'app', 'events', 'route.js'), route.replace("lib/events'", "lib/events.js'"))
+  const { GET, dynamic } = await import(join(folder, 'app', 'events', 'route.js'))
+  t.after(() => globalThis.events.close())
+  assert.equal(dynamic, 'force-dynamic')
+  const reader = (await GET(new Request('http://localhost/events?channel=a'))).body.getReader()
+  assert.match(new TextDecoder().decode((await reader.read()).value), /"channels":\["a"\]/)
+  await reader.cancel()
 })
 
 test('a private stream', async t => {
