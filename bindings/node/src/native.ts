@@ -33,9 +33,9 @@ export interface NativeStream {
 }
 
 export interface NativePull {
-  take(): Buffer | null | undefined
+  take(): string | null | undefined
   writeTimeoutMs(): number
-  finish(): Buffer | null
+  finish(): string | null
   close(reason: CloseReason): void
 }
 
