@@ -27,10 +27,11 @@ test-slow: ## Tests that take minutes: the C library under valgrind
 	scripts/test-c slow
 
 .PHONY: lint
-lint: ## Formatting and lints
+lint: ## Formatting, lints and links of the documentation
 	@scripts/need cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p evstream
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
@@ -83,13 +84,17 @@ test-node: ## The Node package: real frameworks, clients and processes
 
 .PHONY: test-python
 test-python: ## The Python package: real servers, types and lints
-	@scripts/need cargo python3 pushpin chromium
+	@scripts/need cargo chromium node npm:tests/browser pushpin python3
 	scripts/test-python
 
 .PHONY: bench
 bench: ## Figures, into target/bench/results.json
 	@scripts/need cargo
 	cargo run --release -p evstream-bench -- all
+
+.PHONY: bench-peers
+bench-peers: ## Figures beside peers and proxies, into target/bench/results.json
+	scripts/bench-peers
 
 .PHONY: install
 install: ## Install the C library below PREFIX (default /usr/local)

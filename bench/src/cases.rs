@@ -1,6 +1,9 @@
 //! The cases: how many streams, on which channels, under which load.
 
-use crate::clients::{Channels, ONE_CHANNEL};
+use crate::{
+    clients::{Channels, ONE_CHANNEL},
+    subject::Kind,
+};
 
 /// One thing to measure, the same for every subject.
 #[derive(Clone, Debug)]
@@ -25,10 +28,13 @@ pub(crate) enum Load {
     Random { rate: u32, seconds: f64 },
     /// The publish call is timed, so many calls at once, and again when all have arrived.
     TimedCalls { calls: u32, times: u32 },
+    /// Events to a proxy that holds no streams, each when it has taken the one before (`each`) or all at once, and again
+    /// when it has taken all.
+    Items { events: u32, times: u32, each: bool },
 }
 
 /// Every case, in the order they run.
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 11] = [
     Case {
         name: "paced",
         about: "one channel, 20 events/s",
@@ -74,7 +80,22 @@ pub(crate) const CASES: [Case; 9] = [
         channels: Channels::One,
         load: Load::Paced { rate: 10, seconds: 5.0 },
     },
+    GRIP_EACH,
+    Case {
+        name: "grip-burst",
+        about: "2,000 events at once to a Pushpin",
+        load: Load::Items { events: 2_000, times: 5, each: false },
+        ..GRIP_EACH
+    },
 ];
+
+const GRIP_EACH: Case = Case {
+    name: "grip-each",
+    about: "events to a Pushpin, each when it has taken the one before",
+    streams: 0,
+    channels: Channels::One,
+    load: Load::Items { events: 1_000, times: 3, each: true },
+};
 
 const PUBLISH_0: Case = Case {
     name: "publish-0",
@@ -91,13 +112,26 @@ impl Case {
     /// The same with less time and fewer repeats: a look, not a figure to quote.
     pub(crate) fn quick(mut self) -> Self {
         self.load = match self.load {
-            Load::Idle => Load::Idle,
             Load::Paced { rate, .. } => Load::Paced { rate, seconds: 1.0 },
-            Load::Bursts { events, .. } => Load::Bursts { events, times: 3 },
             Load::Random { rate, .. } => Load::Random { rate, seconds: 1.0 },
-            Load::TimedCalls { calls, .. } => Load::TimedCalls { calls, times: 3 },
+            other => other,
         };
+        self.repeated(3)
+    }
+
+    /// The same with what is repeated done so many times.
+    pub(crate) fn repeated(mut self, repeats: u32) -> Self {
+        if let Load::Bursts { times, .. } | Load::TimedCalls { times, .. } | Load::Items { times, .. } =
+            &mut self.load
+        {
+            *times = repeats;
+        }
         self
+    }
+
+    /// The subjects it is for.
+    pub(crate) fn kind(&self) -> Kind {
+        if matches!(self.load, Load::Items { .. }) { Kind::Publisher } else { Kind::Server }
     }
 
     /// The commands to the subject, each sent when all events of the one before have arrived. The first only warms up.
@@ -116,6 +150,10 @@ impl Case {
             Load::Random { rate, seconds } => {
                 let random = |seconds| format!("random {streams} {rate} {seconds} {DATA_BYTES}");
                 vec![random(0.5), random(seconds)]
+            }
+            Load::Items { events, times, each } => {
+                let command = if each { "publish-each" } else { "publish" };
+                repeated(format!("{command} {ONE_CHANNEL} {events} {DATA_BYTES}"), times)
             }
             Load::TimedCalls { calls, times } => {
                 repeated(format!("time-publish {ONE_CHANNEL} {calls} {DATA_BYTES}"), times)

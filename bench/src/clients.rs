@@ -53,7 +53,7 @@ struct Client {
 }
 
 impl Clients {
-    /// Opens `count` streams at `server` and returns when the head of each response is there.
+    /// Opens `count` streams at `server`, `opening` of them at a time, and returns when the head of each response is there.
     ///
     /// In `path` the text `{channel}` stands for the channel's name.
     pub(crate) fn open(
@@ -61,6 +61,7 @@ impl Clients {
         path: &str,
         channels: Channels,
         count: usize,
+        opening: usize,
         timeout: Duration,
     ) -> Result<Self> {
         let mut clients = Self {
@@ -74,7 +75,7 @@ impl Clients {
         };
         let deadline = Instant::now() + timeout;
         while clients.opened < count {
-            while clients.all.len() < count && clients.all.len() - clients.opened < MAX_OPENING {
+            while clients.all.len() < count && clients.all.len() - clients.opened < opening {
                 clients.connect(server, path, channels)?;
             }
             clients.receive()?;
@@ -191,7 +192,7 @@ impl Client {
 
 const READ_BYTES: usize = 64 * 1024;
 /// Streams that are being opened at a time: fewer than the shortest accept queue among the peers (100).
-const MAX_OPENING: usize = 64;
+pub(crate) const MAX_OPENING: usize = 64;
 /// Clients come from several addresses of the loopback network: one address has 28,000 ports, and those of the last
 /// run stay taken for a minute.
 const SOURCE_ADDRESSES: usize = 16;
@@ -254,7 +255,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(10);
         let read_to_the_end = || -> Result<()> {
             let mut clients =
-                Clients::open(serve(pieces), "/e?c={channel}", Channels::One, 1, Duration::from_secs(10))?;
+                Clients::open(serve(pieces), "/e?c={channel}", Channels::One, 1, 1, Duration::from_secs(10))?;
             while Instant::now() < deadline {
                 clients.receive()?;
                 assert_eq!(clients.shortest(), Some((0, clients.received())));
@@ -278,8 +279,14 @@ mod tests {
     #[test]
     fn a_server_that_does_not_answer_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let error =
-            Clients::open(listener.local_addr().unwrap(), "/", Channels::Own, 3, Duration::from_millis(50));
+        let error = Clients::open(
+            listener.local_addr().unwrap(),
+            "/",
+            Channels::Own,
+            3,
+            2,
+            Duration::from_millis(50),
+        );
         assert!(error.unwrap_err().to_string().contains("only 0 of 3 streams opened within 50ms"));
     }
 }

@@ -15,13 +15,17 @@ pub(crate) enum Metric {
     OpenCpu,
     Memory,
     PublishCall,
+    /// CPU time of a publisher for one event that the proxy has taken.
+    ItemCpu,
+    /// How fast a proxy takes what a publisher sends.
+    ItemsPerSecond,
     /// What a subject adds of its own.
     Other(String),
 }
 
 impl Metric {
     /// The metrics that have a column in the table.
-    pub(crate) const COLUMNS: [Self; 9] = [
+    pub(crate) const COLUMNS: [Self; 11] = [
         Self::DeliveryCpu,
         Self::DeliveriesPerCpuSecond,
         Self::LatencyP50,
@@ -31,6 +35,8 @@ impl Metric {
         Self::OpenCpu,
         Self::Memory,
         Self::PublishCall,
+        Self::ItemCpu,
+        Self::ItemsPerSecond,
     ];
 
     pub(crate) fn name(&self) -> &str {
@@ -65,6 +71,8 @@ impl Metric {
             Self::OpenCpu => ("cpu_per_open", "us", "us/open", 1),
             Self::Memory => ("memory_per_stream", "KiB", "KiB/stream", 2),
             Self::PublishCall => ("ns_per_call", "ns", "ns/publish", 0),
+            Self::ItemCpu => ("cpu_per_item", "us", "us/item", 1),
+            Self::ItemsPerSecond => ("items_per_second", "1/s", "items/s", 0),
             Self::Other(name) => (name, "", name, 3),
         }
     }

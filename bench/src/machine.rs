@@ -36,6 +36,18 @@ impl Cores {
     }
 }
 
+/// Runs `start` where any core may be used, so that the processes it starts may use them, then goes back.
+pub(crate) fn on_all_cores<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let this_thread = Pid::from_raw(0);
+    let before = sched_getaffinity(this_thread).context("cannot read the allowed cores")?;
+    let mut all = CpuSet::new();
+    (0..CpuSet::count()).try_for_each(|core| all.set(core)).context("a core is out of range")?;
+    sched_setaffinity(this_thread, &all).context("cannot use all cores")?;
+    let started = start();
+    sched_setaffinity(this_thread, &before).context("cannot go back to the cores of before")?;
+    started
+}
+
 /// Raises the soft limit of open files, which children inherit, to the hard limit.
 pub(crate) fn raise_open_files() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;

@@ -10,10 +10,10 @@ use nix::time::ClockId;
 
 use crate::{
     cases::Case,
-    clients::Clients,
+    clients::{Clients, MAX_OPENING},
     figures::{Metric, Sample, median},
     machine::{Cores, check_open_files},
-    subject::{Done, Running, Subject},
+    subject::{Done, Kind, Running, Subject},
 };
 
 /// Measures `case` once, with a fresh process of the subject.
@@ -21,6 +21,9 @@ pub(crate) fn measure(subject: &Subject, case: &Case, cores: Cores) -> Result<Sa
     check_open_files(case.streams)?;
     let mut running = cores.with_server_core(|| subject.start())?;
     let mut sample = Sample::default();
+    if case.kind() == Kind::Publisher {
+        return publish(&mut running, case).context("while it published");
+    }
     let mut clients = open(&running, case, &mut sample)?;
 
     let mut commands = case.commands().into_iter();
@@ -33,13 +36,35 @@ pub(crate) fn measure(subject: &Subject, case: &Case, cores: Cores) -> Result<Sa
     Ok(sample)
 }
 
+/// Has a publisher send, and takes its CPU and its time. This thread sleeps meanwhile, so that the proxy has its core.
+fn publish(running: &mut Running, case: &Case) -> Result<Sample> {
+    let mut commands = case.commands().into_iter();
+    let warm_up = commands.next().context("a publisher has something to publish")?;
+    running.tell(&warm_up)?;
+    running.wait_for_answer(LOAD_TIMEOUT)?;
+    settle(running)?;
+    let (started, cpu) = (Instant::now(), running.processes.cpu_times()?);
+    let mut items = 0;
+    for command in commands {
+        running.tell(&command)?;
+        items += running.wait_for_answer(LOAD_TIMEOUT)?.events;
+    }
+    let elapsed = started.elapsed();
+    let mut sample = Sample::default();
+    sample.set(Metric::ItemCpu, micros(running.processes.cpu_times()?.since(&cpu)?) / items as f64);
+    sample.set(Metric::ItemsPerSecond, items as f64 / elapsed.as_secs_f64());
+    Ok(sample)
+}
+
 /// Opens the streams, and takes what opening costs and what they hold while nothing happens.
 fn open(running: &Running, case: &Case, sample: &mut Sample) -> Result<Clients> {
     let processes = &running.processes;
     settle(running)?;
     let memory = processes.private_bytes()?;
     let cpu = processes.cpu_times()?;
-    let clients = Clients::open(running.address, &running.path, case.channels, case.streams, OPEN_TIMEOUT)?;
+    let opening = running.opening.unwrap_or(MAX_OPENING);
+    let clients =
+        Clients::open(running.address, &running.path, case.channels, case.streams, opening, OPEN_TIMEOUT)?;
     if case.streams > 0 {
         settle(running)?;
         let streams = case.streams as f64;
@@ -122,7 +147,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Far over the longest load (5 s), for subjects that cannot keep up.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// So long without a delivery, and what is missing is lost.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn missing(clients: &Clients, missing: u64, expected: u64) -> String {

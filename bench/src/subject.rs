@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
+    num::NonZeroUsize,
     os::unix::process::CommandExt,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError},
@@ -23,8 +24,20 @@ use crate::processes::Processes;
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// Of others: that it fails is a finding, not a failure of the run.
+    pub(crate) is_peer: bool,
     /// A program and its arguments.
     pub(crate) command: Vec<String>,
+}
+
+/// What a subject does, and so which cases it is measured in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// It serves streams.
+    Server,
+    /// It publishes to a proxy that holds none.
+    Publisher,
 }
 
 /// A started subject. Dropping it ends it.
@@ -34,6 +47,8 @@ pub(crate) struct Running {
     /// The path of a stream, with `{channel}` for the channel.
     pub(crate) path: String,
     pub(crate) processes: Processes,
+    /// How many streams may be in the middle of being opened, when it cannot take as many as the others.
+    pub(crate) opening: Option<usize>,
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
@@ -68,14 +83,15 @@ impl Subject {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             path: String::new(),
             processes: Processes::new(vec![pid]),
+            opening: None,
             child,
             stdin,
             lines,
         };
         let ready = running.wait_for("READY", START_TIMEOUT)?;
-        running
-            .listen_at(&ready)
-            .with_context(|| format!("{ready:?} is not `host:port path-template [pids=N,...]`"))?;
+        running.listen_at(&ready).with_context(|| {
+            format!("{ready:?} is not `host:port path-template [pids=N,...] [opening=N]`")
+        })?;
         Ok(running)
     }
 }
@@ -105,6 +121,12 @@ impl Running {
         }
     }
 
+    /// The answer to the last command, waited for without using the processor.
+    pub(crate) fn wait_for_answer(&mut self, timeout: Duration) -> Result<Done> {
+        let text = self.wait_for("DONE", timeout)?;
+        Done::parse(&text).with_context(|| format!("{text:?} is not an answer"))
+    }
+
     fn wait_for(&mut self, word: &str, timeout: Duration) -> Result<String> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -124,10 +146,17 @@ impl Running {
         self.address = words.next().context("no address")?.parse().context("the address")?;
         words.next().context("no path")?.clone_into(&mut self.path);
         for word in words {
-            let pids = word.strip_prefix("pids=").with_context(|| format!("what is {word:?}?"))?;
-            let pids =
-                pids.split(',').map(str::parse).collect::<Result<_, _>>().context("the process ids")?;
-            self.processes = Processes::new(pids);
+            match word.split_once('=') {
+                Some(("pids", pids)) => {
+                    let pids = pids.split(',').map(str::parse).collect::<Result<_, _>>();
+                    self.processes = Processes::new(pids.context("the process ids")?);
+                }
+                Some(("opening", number)) => {
+                    let number: NonZeroUsize = number.parse().context("how many may be opening")?;
+                    self.opening = Some(number.get());
+                }
+                _ => bail!("what is {word:?}?"),
+            }
         }
         Ok(())
     }
@@ -184,7 +213,12 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Subject {
-        Subject { name: "test".into(), command: vec!["sh".into(), "-c".into(), script.into()] }
+        Subject {
+            name: "test".into(),
+            kind: Kind::Server,
+            is_peer: false,
+            command: vec!["sh".into(), "-c".into(), script.into()],
+        }
     }
 
     fn answer(running: &mut Running) -> Result<Done> {
@@ -199,9 +233,10 @@ mod tests {
 
     #[test]
     fn a_subject_is_started_told_and_ended() {
-        let script = "echo loading; echo 'READY 127.0.0.1:7000 /e?c={channel} pids=1,2'; read a b; echo \"DONE events=$b ms=0.5\"; read q";
+        let script = "echo loading; echo 'READY 127.0.0.1:7000 /e?c={channel} pids=1,2 opening=8'; read a b; echo \"DONE events=$b ms=0.5\"; read q";
         let mut running = shell(script).start().unwrap();
         assert_eq!((running.address.port(), running.path.as_str()), (7000, "/e?c={channel}"));
+        assert_eq!(running.opening, Some(8));
         assert_eq!(running.answer().unwrap(), None);
         running.tell("publish 12").unwrap();
         let done = answer(&mut running).unwrap();
@@ -227,6 +262,8 @@ mod tests {
         assert!(error("exit 3").contains("ended by itself: exit status: 3"));
         assert!(error("echo READY here /").contains("the address"));
         assert!(error("echo READY 127.0.0.1:1").contains("no path"));
+        assert!(error("echo READY 127.0.0.1:1 / opening=0").contains("how many may be opening"));
+        assert!(error("echo READY 127.0.0.1:1 / speed=9").contains("what is \"speed=9\""));
         let mut running = shell("echo READY 127.0.0.1:1 /; echo DONE events=x").start().unwrap();
         assert!(format!("{:#}", answer(&mut running).unwrap_err()).contains("events is not a number"));
     }

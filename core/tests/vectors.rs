@@ -97,7 +97,7 @@ fn position() {
             }
             via => panic!("unknown via {via}"),
         };
-        let expected = fields(&case["expected"], &["at", "reset", "stopped"]);
+        let expected = fields(&case["expected"], &["at", "reset", "open_id", "stopped"]);
         if expected.contains_key("stopped") {
             assert_eq!((reply.status, reply.stream.is_none()), (400, true));
             return;
@@ -111,7 +111,8 @@ fn position() {
             at
         } else {
             let reason = format!("\"reason\":{}}}\n\n", expected["reset"]);
-            assert_eq!(events, [(open, String::new()), ("stream-reset".to_owned(), app.position(12))]);
+            let open_id = app.fill(text(&expected["open_id"]));
+            assert_eq!(events, [(open, open_id), ("stream-reset".to_owned(), app.position(12))]);
             assert!(reply.body.ends_with(reason.as_bytes()));
             12
         };

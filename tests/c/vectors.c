@@ -258,7 +258,7 @@ static void run_query(const json_t *each) {
 
 static void run_position(const json_t *each) {
   FIELDS(each, "name", "last_event_id", "via", "expected");
-  const json_t *expected = FIELDS(json_object_get(each, "expected"), "at", "reset", "stopped");
+  const json_t *expected = FIELDS(json_object_get(each, "expected"), "at", "reset", "open_id", "stopped");
   app *in = new_app(NULL);
   for (int n = 1; n <= 12; n++) {
     char number[16];
@@ -292,6 +292,13 @@ static void run_position(const json_t *each) {
       char reason[64];
       snprintf(reason, sizeof reason, "\"reason\":\"%s\"}", json_string_value(json_object_get(expected, "reset")));
       CHECK(contains(body, reason));
+      buffer id_line = {NULL, 0, 0}, open_id = fill(in, get_text(expected, "open_id"));
+      append(&id_line, "id: ", 4);
+      append(&id_line, open_id.ptr, open_id.len);
+      append(&id_line, "\nevent: stream-open\n", 20);
+      CHECK(body.len >= id_line.len && memcmp(body.ptr, id_line.ptr, id_line.len) == 0);
+      free(open_id.ptr);
+      free(id_line.ptr);
     }
     CHECK(contains(body, begin) && contains(body, "stream-reset") == (at == NULL));
     buffer sent = rest_of(reply), missed = {NULL, 0, 0};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     io::{Write, stdin, stdout},
     net::SocketAddr,
     thread,
@@ -18,12 +19,43 @@ pub(super) const EVENT_NAME: &str = "message";
 /// What a subject can do.
 pub(super) trait Publish {
     fn publish(&mut self, channel: &str, data: &str) -> Result<()>;
+
+    /// Waits until what was published is where it has to go, for subjects that are asked for nothing else.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
-/// Says where the streams are and obeys until `quit` or the end of input. In `path`, `{channel}` stands for the channel.
-pub(super) fn obey(publisher: impl Publish, address: SocketAddr, path: &str) -> Result<()> {
+/// What a subject says when its streams can be opened.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pub(super) address: SocketAddr,
+    /// `{channel}` in it stands for the channel.
+    pub(super) path: &'a str,
+    /// The process that counts, instead of the subject's whole tree.
+    pub(super) pid: Option<u32>,
+    /// How many streams may be in the middle of being opened.
+    pub(super) opening: Option<usize>,
+}
+
+impl<'a> Ready<'a> {
+    pub(super) fn at(address: SocketAddr, path: &'a str) -> Self {
+        Self { address, path, pid: None, opening: None }
+    }
+}
+
+impl fmt::Display for Ready<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "READY {} {}", self.address, self.path)?;
+        self.pid.map_or(Ok(()), |pid| write!(f, " pids={pid}"))?;
+        self.opening.map_or(Ok(()), |opening| write!(f, " opening={opening}"))
+    }
+}
+
+/// Says that it is ready and obeys until `quit` or the end of input.
+pub(super) fn obey(publisher: impl Publish, ready: Ready<'_>) -> Result<()> {
     let mut commands = Commands::new(publisher);
-    say(&format!("READY {address} {path}"))?;
+    say(&ready.to_string())?;
     for line in stdin().lines() {
         let line = line.context("cannot read commands")?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -62,6 +94,15 @@ impl<P: Publish> Commands<P> {
                 for _ in 0..count {
                     self.publish(channel, bytes)?;
                 }
+                self.publisher.flush()?;
+                Ok(format!("events={count}"))
+            }
+            ["publish-each", channel, count, bytes] => {
+                let (channel, count, bytes) = (self.channel(channel), count.parse()?, bytes.parse()?);
+                for _ in 0..count {
+                    self.publish(channel, bytes)?;
+                    self.publisher.flush()?;
+                }
                 Ok(format!("events={count}"))
             }
             ["pace", channel, rate, seconds, bytes] => {
@@ -91,7 +132,7 @@ impl<P: Publish> Commands<P> {
                 let median = times.get(times.len() / 2).map_or(0, Duration::as_nanos);
                 Ok(format!("events={count} ns_per_call={median}"))
             }
-            _ => bail!("there are: publish, pace, random, time-publish, quit"),
+            _ => bail!("there are: publish, publish-each, pace, random, time-publish, quit"),
         }
     }
 

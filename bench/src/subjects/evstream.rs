@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use evstream::{Address, Config, Event, Events, Mount};
 
-use super::commands::{EVENT_NAME, Publish, obey};
+use super::commands::{EVENT_NAME, Publish, Ready, obey};
 
 pub(super) fn serve() -> Result<()> {
     let events = Events::new(Config::new())?;
     let server =
         events.server().mount(Mount::new("/events/")).bind("127.0.0.1:0").context("cannot listen")?;
     let Address::Tcp(address) = *server.address() else { bail!("the server does not listen on TCP") };
-    obey(&events, address, "/events/?channel={channel}")?;
+    obey(&events, Ready::at(address, "/events/?channel={channel}"))?;
     events.close(CLOSE_TIMEOUT);
     Ok(())
 }

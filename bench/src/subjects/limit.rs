@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::commands::{EVENT_NAME, Publish, obey};
+use super::commands::{EVENT_NAME, Publish, Ready, obey};
 
 /// Serves with sockets as the kernel makes them, or with `TCP_NODELAY`. Without it the kernel gathers the small writes
 /// of a burst while an acknowledgement is out: far cheaper, and tens of milliseconds late. With it each event leaves at
@@ -23,7 +23,8 @@ pub(super) fn serve(nodelay: bool) -> Result<()> {
     let streams = Streams::default();
     let opened = Arc::clone(&streams);
     thread::spawn(move || accept(&listener, nodelay, &opened));
-    obey(Limit { streams, chunk: Vec::new(), published: 0 }, address, "/events/?channel={channel}")
+    let limit = Limit { streams, chunk: Vec::new(), published: 0 };
+    obey(limit, Ready::at(address, "/events/?channel={channel}"))
 }
 
 /// Open streams by channel.

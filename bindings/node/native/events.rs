@@ -30,15 +30,6 @@ pub struct NativeEvents {
     closed: Arc<Mutex<Option<f64>>>,
 }
 
-/// An event on its way to the log. `data` is text, JSON where it was a value.
-#[napi(object)]
-pub struct NativeEvent {
-    pub name: Option<String>,
-    pub data: String,
-    pub retry_ms: Option<f64>,
-    pub comment: Option<String>,
-}
-
 /// What publishing gives back.
 #[napi(object, object_from_js = false)]
 pub struct NativeReceipt {
@@ -94,9 +85,27 @@ impl NativeEvents {
         self.bridge.listen(listening);
     }
 
+    /// `data` is text, JSON where it was a value. One argument each, because reading an object costs more than publishing.
     #[napi(catch_unwind)]
-    pub fn publish(&self, channel: String, event: NativeEvent) -> Result<NativeReceipt> {
-        let receipt = self.events.publish(&channel, read_event(event)).map_err(throw)?;
+    pub fn publish(
+        &self,
+        channel: String,
+        data: String,
+        name: Option<String>,
+        retry_ms: Option<f64>,
+        comment: Option<String>,
+    ) -> Result<NativeReceipt> {
+        let mut event = Event::text(data);
+        if let Some(name) = name {
+            event = event.name(name);
+        }
+        if let Some(retry_ms) = retry_ms {
+            event = event.retry_ms(retry_ms as u64);
+        }
+        if let Some(comment) = comment {
+            event = event.comment(comment);
+        }
+        let receipt = self.events.publish(&channel, event).map_err(throw)?;
         Ok(NativeReceipt {
             position: receipt.position.to_string(),
             streams: receipt.streams as f64,
@@ -180,18 +189,4 @@ impl NativeTicket {
             }
         }
     }
-}
-
-fn read_event(event: NativeEvent) -> Event<'static> {
-    let mut read = Event::text(event.data);
-    if let Some(name) = event.name {
-        read = read.name(name);
-    }
-    if let Some(retry_ms) = event.retry_ms {
-        read = read.retry_ms(retry_ms as u64);
-    }
-    if let Some(comment) = event.comment {
-        read = read.comment(comment);
-    }
-    read
 }

@@ -25,6 +25,8 @@ pub struct NativeAccess {
     pub user: Option<String>,
     /// No stream, and why.
     pub forbidden: Option<String>,
+    /// No stream, because the application is wrong, and how.
+    pub failed: Option<String>,
 }
 
 /// An answer.
@@ -73,6 +75,9 @@ impl NativeAccess {
     pub(crate) fn into_access(self) -> Access {
         if let Some(text) = self.forbidden {
             return Access::forbid(text);
+        }
+        if let Some(text) = self.failed {
+            return Access::fail(text);
         }
         let access = self.channels.map_or_else(Access::allow, Access::channels);
         match self.user {

@@ -1,4 +1,5 @@
-// Builds the package from source: the native half with cargo, the TypeScript half with tsc.
+// Builds the package from source: the native half with cargo, the TypeScript half with tsc. An argument is a profile of
+// cargo; `dist` is what is published.
 //
 // Needs nothing but cargo, node and npm; no build tool is installed where the package is only used.
 import { execFileSync } from 'node:child_process'
@@ -18,7 +19,7 @@ reExport('express-eventstream')
 function buildNative () {
   const messages = execFileSync(
     'cargo',
-    ['build', '--release', '-p', 'evstream-node', '--message-format=json-render-diagnostics'],
+    ['build', '--profile', process.argv[2] ?? 'release', '-p', 'evstream-node', '--message-format=json-render-diagnostics'],
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }
   )
   const artifact = messages.split('\n').filter(Boolean).map(line => JSON.parse(line))

@@ -12,8 +12,9 @@ export type Decision = boolean | string | readonly string[] | { channels?: strin
 
 /**
  * The channels of a mounted endpoint: absent for those that the client names with `?channel=`, a list for always those,
- * or a function of the request, which may be async. When it throws the client is told `forbidden` and does not come
- * back; only the message of a thrown `Forbidden` is shown to the client.
+ * or a function of the request, which may be async. When it throws the client is told `forbidden`, and when it returns
+ * something else `internal-error`; the client does not come back. Only the message of a thrown `Forbidden` is shown to it,
+ * other errors are logged.
  */
 export type Channels<Source> = string | readonly string[] | ((source: Source) => Decision | Promise<Decision>)
 
@@ -29,19 +30,32 @@ export function accessOf<Source> (channels: Channels<Source> | undefined, logger
     const fixed = channels === undefined ? {} : { channels: listOf(channels) }
     return { fixed, decide: () => fixed }
   }
+  const report = (error: unknown): void => {
+    log(logger, 'error', `the function that chooses the channels of a stream has failed: ${(error as Error)?.stack ?? String(error)}`)
+  }
   const refuse = (error: unknown): NativeAccess => {
     if (error instanceof Forbidden) return { forbidden: error.message || REFUSED }
-    log(logger, 'error', `the function that chooses the channels of a stream has failed: ${(error as Error)?.stack ?? String(error)}`)
+    report(error)
     return { forbidden: REFUSED }
+  }
+  const accept = (decision: Decision): NativeAccess => {
+    try {
+      return read(decision)
+    } catch (error) {
+      report(error)
+      return { failed: FAILED }
+    }
   }
   return {
     decide (source) {
+      let decision
       try {
-        const decision = channels(source)
-        return isPromise(decision) ? decision.then(read).catch(refuse) : read(decision)
+        decision = channels(source)
       } catch (error) {
         return refuse(error)
       }
+      // Of whatever library or realm the promise is.
+      return isPromise(decision) ? Promise.resolve(decision).then(accept, refuse) : accept(decision)
     }
   }
 }
@@ -75,3 +89,4 @@ function isPromise<T> (value: T | Promise<T>): value is Promise<T> {
 }
 
 const REFUSED = 'the stream is not allowed'
+const FAILED = 'the application failed'

@@ -57,9 +57,9 @@ export class Bridge {
     })
   }
 
-  /** Keeps the process alive until as many calls of `release`. */
+  /** Keeps the process alive, and this with all that depends on it, until as many calls of `release`. */
   hold (): void {
-    if (this.#holds++ === 0) this.#alive = setInterval(() => {}, LONG_MS)
+    if (this.#holds++ === 0) this.#alive = setInterval((_held: Bridge) => {}, LONG_MS, this)
   }
 
   release (): void {

@@ -38,7 +38,7 @@ export class Channel<T = unknown> extends Writable {
   override _write (event: EventInput<T>, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     let published
     try {
-      published = native(() => publish(this.#bridge, this.channel, event))
+      published = publish(this.#bridge, this.channel, event)
     } catch (error) {
       done(error as Error)
       return

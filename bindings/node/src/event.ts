@@ -1,8 +1,8 @@
 // What is published, and what that gives back.
 
-import { errorOf, readError, type EvstreamError } from './errors'
+import { errorOf, native, readError, type EvstreamError } from './errors'
 import type { Bridge } from './bridge'
-import type { NativeEvent } from './native'
+import type { NativeReceipt } from './native'
 
 interface EventFields {
   /** The type; clients without one listen on `message`. No CR, LF or NUL, and not starting with `stream-`. */
@@ -45,10 +45,10 @@ export interface ProxyResult {
   error?: EvstreamError
 }
 
-/** Publishes at once; the promise waits for the proxies. */
+/** Publishes at once; the promise waits for the proxies. Throws when it cannot. */
 export function publish (bridge: Bridge, channel: string, event: EventInput): Promise<Receipt> {
   checkChannel(channel)
-  const { position, streams, ticket } = bridge.native.publish(channel, encode(event))
+  const { position, streams, ticket } = send(bridge, channel, event)
   if (!ticket) return Promise.resolve({ position, streams, proxies: [] })
   return bridge.wait(id => ticket.results(id)).then(results => ({
     position,
@@ -64,7 +64,7 @@ export function checkChannel (channel: unknown): asserts channel is string {
   }
 }
 
-function encode (event: EventInput): NativeEvent {
+function send (bridge: Bridge, channel: string, event: EventInput): NativeReceipt {
   if (typeof event !== 'object' || event === null) {
     throw errorOf('invalid-event', `an event is an object such as { event: 'message', data: { text: 'hi' } }, not ${describe(event)}`)
   }
@@ -84,7 +84,8 @@ function encode (event: EventInput): NativeEvent {
   if (text !== undefined && event.data !== undefined) {
     throw errorOf('invalid-event', 'an event has data or text, not both')
   }
-  return { name, data: text ?? toJson(event.data), retryMs, comment }
+  const data = text ?? toJson(event.data)
+  return native(() => bridge.native.publish(channel, data, name, retryMs, comment))
 }
 
 function toJson (data: unknown): string {

@@ -18,6 +18,7 @@ import type { CloseReason, News, Stats, StreamInfo } from './native'
 import type { Settings } from './options'
 import { Server, type ServeOptions } from './server'
 import { Subscription, type Message } from './subscription'
+import { timeoutOf, type CloseOptions } from './timeout'
 import type { IncomingMessage } from 'node:http'
 
 /** The settings of an `Events`. */
@@ -71,9 +72,10 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
   constructor (options: EventsOptions = {}) {
     super()
     const { adopt = true, logger = defaultLogger(), ...settings } = options
+    if (settings.grip === '') delete settings.grip // a `GRIP_URL` that is set to nothing
     if (typeof adopt !== 'boolean') throw errorOf('invalid-config', `adopt takes true or false, not ${String(adopt)}`)
     const taker = logger === false ? {} : logger
-    const given = Object.entries(settings).filter(([, value]) => value !== undefined && value !== null && value !== '')
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined && value !== null)
     for (const [name, value] of given) checkSetting(name, value)
     this.#bridge = new Bridge(
       given.map(([name]) => name),
@@ -82,12 +84,8 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
       levelOf(taker)
     )
     this.#host = { bridge: this.#bridge, logger: taker, adopt }
-    // Weak for the same reason as in the bridge.
-    const self = new WeakRef(this)
-    this.#bridge.onNews = news => {
-      const events = self.deref()
-      if (events) events.#tell(news)
-    }
+    // Whatever has the bridge, such as a mount, also keeps those who listen here.
+    this.#bridge.onNews = news => { this.#tell(news) }
     // News is only sent while somebody listens.
     const count = (more: number) => (name: string | symbol) => {
       if (!NEWS.has(name)) return
@@ -96,7 +94,7 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
     }
     super.on('newListener' as never, count(1) as never)
     super.on('removeListener' as never, count(-1) as never)
-    if (given.some(([name]) => name === 'grip')) answerLinks(this.#host)
+    if (options.grip?.length) answerLinks(this.#host)
   }
 
   /**
@@ -105,8 +103,12 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
    *
    * Rejects with `ArgumentError` (`invalid-channel`, `invalid-event`, `too-large`) or `ClosedError`.
    */
-  async publish<Name extends Names<Payloads>> (channel: Name, event: EventInput<Payloads[Name]>): Promise<Receipt> {
-    return await native(() => publish(this.#bridge, channel, event))
+  publish<Name extends Names<Payloads>> (channel: Name, event: EventInput<Payloads[Name]>): Promise<Receipt> {
+    try {
+      return publish(this.#bridge, channel, event)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** A channel as an object-mode `Writable` of events. Each call gives a new one, which may be ended. */
@@ -164,9 +166,10 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
    * Ends everything within the time given: refuses further publishing, asks each client to come back later, ends the
    * streams and servers, and delivers what waits for GRIP proxies; tells how much of that was not delivered.
    */
-  close ({ timeoutMs = 5_000 }: { timeoutMs?: number } = {}): Promise<{ undelivered: number }> {
+  async close (options: CloseOptions = {}): Promise<{ undelivered: number }> {
+    const timeoutMs = timeoutOf(options)
     this.#closing ??= this.#close(timeoutMs)
-    return this.#closing
+    return await this.#closing
   }
 
   async [Symbol.asyncDispose] (): Promise<void> {

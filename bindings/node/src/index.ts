@@ -16,6 +16,7 @@ export type { DataEvent, EventInput, ProxyResult, Receipt, TextEvent } from './e
 export type { Logger } from './logger'
 export type { CloseReason, Stats, StreamInfo } from './native'
 export type { Settings } from './options'
+export type { CloseOptions } from './timeout'
 export type { ExpressHandler, ExpressRequest } from './mounts/express'
 export type { FastifyReply, FastifyRequest } from './mounts/fastify'
 export type { FetchHandler, FetchOptions, FetchSource } from './mounts/fetch'

@@ -3,6 +3,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { platformPackage } from './platform'
+
 export interface NativeRequest {
   method: string
   target: string
@@ -14,6 +16,7 @@ export interface NativeAccess {
   channels?: string[]
   user?: string
   forbidden?: string
+  failed?: string
 }
 
 export interface NativeReply {
@@ -30,9 +33,9 @@ export interface NativeStream {
 }
 
 export interface NativePull {
-  take(): Buffer | null | undefined
+  take(): string | null | undefined
   writeTimeoutMs(): number
-  finish(): Buffer | null
+  finish(): string | null
   close(reason: CloseReason): void
 }
 
@@ -47,13 +50,6 @@ export interface NativeMessage {
   text?: string
   channels?: string[]
   position: string
-}
-
-export interface NativeEvent {
-  name?: string
-  data: string
-  retryMs?: number
-  comment?: string
 }
 
 export interface NativeReceipt {
@@ -96,7 +92,7 @@ export interface News {
 export interface NativeEvents {
   fetch(): { wakes: number[], news: News[], lost: number }
   listen(listening: boolean): void
-  publish(channel: string, event: NativeEvent): NativeReceipt
+  publish(channel: string, data: string, name?: string, retryMs?: number, comment?: string): NativeReceipt
   screen(request: NativeRequest): NativeReply | null
   open(request: NativeRequest, access: NativeAccess): NativeReply
   subscribe(channels: string[], id: number): NativeSubscription
@@ -160,22 +156,18 @@ interface Native {
 
 export const { NativeEvents: NativeEventsClass, isLink } = load()
 
-/** The library built here, or the prebuilt one of a package for this platform. */
+/** The library built here, or the prebuilt one for this platform. */
 function load (): Native {
   const built = join(__dirname, '..', 'evstream.node')
   if (existsSync(built)) return require(built) as Native
-  const platform = `${process.platform}-${process.arch}${isMusl() ? '-musl' : ''}`
+  const name = platformPackage()
   try {
-    return require(`@evstream/${platform}`) as Native
+    return require(name) as Native
   } catch (cause) {
     throw new Error(
-      `evstream has no prebuilt library for ${platform}; with Rust installed (https://rustup.rs), install it from ` +
-      'its source folder: npm install <evstream>/bindings/node', { cause })
+      `evstream cannot load its native library. Either ${name} is not installed: npm leaves it out with --omit=optional, ` +
+      'or when a lockfile made on another platform does not name it. Or a bundler has taken evstream along and must leave it ' +
+      "out, such as Next.js with serverExternalPackages: ['evstream']. Or there is none for this platform: then install " +
+      'evstream from its source, with Rust (https://rustup.rs): npm install <repository>/bindings/node', { cause })
   }
-}
-
-function isMusl (): boolean {
-  if (process.platform !== 'linux') return false
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  return report.header?.glibcVersionRuntime === undefined
 }

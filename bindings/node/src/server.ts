@@ -5,6 +5,7 @@ import { errorOf, native } from './errors'
 import type { Bridge } from './bridge'
 import type { Logger } from './logger'
 import type { NativeRequest, NativeServer, News } from './native'
+import { timeoutOf, type CloseOptions } from './timeout'
 
 /** A request to the own server. */
 export interface ServerRequest {
@@ -87,9 +88,10 @@ export class Server {
   }
 
   /** Takes no more connections, answers the requests it has, and ends its streams, whose clients are to come back. */
-  close ({ timeoutMs = 5_000 }: { timeoutMs?: number } = {}): Promise<void> {
+  async close (options: CloseOptions = {}): Promise<void> {
+    const timeoutMs = timeoutOf(options)
     this.#closing ??= this.#close(timeoutMs)
-    return this.#closing
+    await this.#closing
   }
 
   async [Symbol.asyncDispose] (): Promise<void> {

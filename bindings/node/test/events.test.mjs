@@ -261,6 +261,7 @@ describe('settings', () => {
 
   test('absent values are defaults, and secrets are not shown', () => {
     new Events({ grip: undefined, keepAliveMs: undefined })
+    new Events({ grip: '' }) // as from an environment that sets GRIP_URL to nothing
     assert.throws(() => new Events({ grip: 'http://localhost:5561?key=hunter2&key=hunter2', gripLinkSecret: 'hunter2' }),
       error => !error.message.includes('hunter2'))
   })
@@ -278,6 +279,20 @@ describe('close', () => {
     channel.write({ data: 1 })
     const [error] = await once(channel, 'error')
     assert.ok(error instanceof ClosedError)
+  })
+
+  test('takes a timeout by either name, and no nonsense', async () => {
+    const events = new Events()
+    for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { timeout: Infinity }, { timeout: '5' }, { timeout: 1, timeoutMs: 2 }]) {
+      await assert.rejects(events.close(options), { name: 'ArgumentError', code: 'invalid-argument', message: /timeout/ })
+    }
+    await events.publish('a', { data: 'still open' })
+    await events.close({ timeout: 1_000 })
+    await assert.rejects(events.publish('a', { data: 1 }), ClosedError)
+    const other = new Events()
+    const server = await other.serve()
+    await server.close({ timeout: 1_000 })
+    await other.close({ timeoutMs: 1_000 })
   })
 
   test('is what disposing does', async () => {

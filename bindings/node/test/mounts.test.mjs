@@ -115,8 +115,7 @@ for (const [name, start] of Object.entries(apps)) {
         assert.deepEqual((await opened('user')).channels, ['a'])
         assert.deepEqual((await opened('query&channel=mine')).channels, ['mine'])
         for (const [query, text] of [
-          ['no', 'the stream is not allowed'], ['forbidden', 'please log in'],
-          ['bug', 'the stream is not allowed'], ['nothing', 'the stream is not allowed']
+          ['no', 'the stream is not allowed'], ['forbidden', 'please log in'], ['bug', 'the stream is not allowed']
         ]) {
           const error = await opened(query)
           assert.equal(error.event, 'stream-error')
@@ -124,6 +123,8 @@ for (const [name, start] of Object.entries(apps)) {
           assert.equal(error.condition, 'forbidden')
           assert.equal(error.text, text)
         }
+        const failed = await opened('nothing')
+        assert.deepEqual([failed.event, failed.condition, failed.text], ['stream-error', 'internal-error', 'the application failed'])
         const refused = await connect(port, '/events/?as=list', { headers: { 'Last-Event-ID': 'error' } })
         assert.equal(refused.status, 400)
         refused.close()
@@ -291,6 +292,18 @@ test('a web handler answers a bare Request, and stops when its body is cancelled
   assert.equal(events.stats().open, 0)
   const error = await GET(new Request('http://localhost/?channel=', { headers: { Accept: 'text/html' } }))
   assert.equal(error.status, 406)
+})
+
+test('a promise of another library decides, too', async t => {
+  const events = eventsOf(t)
+  let settle
+  const { port } = await listening(t, http.createServer(events.express(() => ({ then (_, reject) { settle = reject } }))))
+  const opening = connect(port, '/?channel=secret')
+  await eventually(() => settle)
+  settle(new Forbidden('of another library'))
+  const client = await opening
+  await client.event('stream-error')
+  assert.equal(JSON.parse(client.events[0].data).text, 'of another library')
 })
 
 test('a cap on streams is answered with 503 and 429', async t => {

@@ -20,6 +20,9 @@ use crate::{
 #[pyclass(frozen, module = "evstream")]
 pub(crate) struct Receipt {
     inner: evstream::Receipt,
+    /// Whether there is no proxy.
+    #[pyo3(get)]
+    local_only: bool,
     delivered: Mutex<Option<Delivered>>,
 }
 
@@ -35,8 +38,8 @@ impl std::fmt::Debug for Receipt {
 }
 
 impl Receipt {
-    pub(crate) fn new(inner: evstream::Receipt) -> Self {
-        Self { inner, delivered: Mutex::default() }
+    pub(crate) fn new(inner: evstream::Receipt, local_only: bool) -> Self {
+        Self { inner, local_only, delivered: Mutex::default() }
     }
 }
 
@@ -44,7 +47,7 @@ impl Receipt {
 impl Receipt {
     /// The place of the event, which clients see as its `id`.
     #[getter]
-    fn id(&self) -> String {
+    fn position(&self) -> String {
         self.inner.position.to_string()
     }
 
@@ -92,7 +95,9 @@ impl Receipt {
     }
 
     fn __repr__(&self) -> String {
-        format!("Receipt(id='{}', streams={})", self.inner.position, self.inner.streams)
+        let local_only = if self.local_only { "True" } else { "False" };
+        let (position, streams) = (self.inner.position, self.inner.streams);
+        format!("Receipt(position='{position}', streams={streams}, local_only={local_only})")
     }
 }
 

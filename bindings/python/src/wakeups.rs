@@ -69,6 +69,14 @@ impl Wakeups {
     }
 }
 
+#[pymethods]
+impl Waiter {
+    /// Wakes it, from any thread.
+    fn wake(&self) {
+        self.0.wake_by_ref();
+    }
+}
+
 impl Waiter {
     pub(crate) fn waker(&self) -> &Waker {
         &self.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import trustme
 from httpx_sse import ServerSentEvent, connect_sse
 
 APPS = Path(__file__).parent / "apps"
@@ -33,8 +36,8 @@ class Kind:
     env: dict[str, str] = field(default_factory=dict)
     adopts: bool = True
     """Whether it leaves the sockets of streams to the engine."""
-    threads: int = 0
-    """Requests it can answer at a time, where streams occupy one each; 0 for any number."""
+    tls: bool = False
+    """Whether it is given a `{key}` and a `{certificate}`."""
 
 
 UVICORN = "-m uvicorn --port {port} --no-use-colors"
@@ -47,6 +50,7 @@ SERVERS = {
     "uvicorn-httptools": Kind(f"{UVICORN} --http httptools --loop asyncio fastapi_app:app"),
     "uvicorn-uvloop": Kind(f"{UVICORN} --http httptools --loop uvloop fastapi_app:app"),
     "uvicorn-pull": Kind(f"{UVICORN} --loop uvloop fastapi_app:app", PULL, adopts=False),
+    "uvicorn-wrapped": Kind(f"{UVICORN} --loop uvloop fastapi_app:app", {"WRAP": "1"}, adopts=False),
     "hypercorn": Kind("-m hypercorn -b 127.0.0.1:{port} fastapi_app:app", adopts=False),
     "granian": Kind("-m granian --interface asgi --port {port} fastapi_app:app", adopts=False),
     "gunicorn-sync": Kind(f"{GUNICORN} -k sync flask_app:app"),
@@ -62,6 +66,15 @@ SERVERS = {
     "django-hypercorn": Kind("-m hypercorn -b 127.0.0.1:{port} django_app:application", ASGI, adopts=False),
     "django-daphne": Kind("-m daphne -p {port} django_app:application", ASGI, adopts=False),
     "django-pull": Kind(f"{GUNICORN} -k gthread --threads 20 django_app:application", PULL, adopts=False),
+}
+TLS = {
+    "uvicorn": Kind(f"{UVICORN} --ssl-keyfile {{key}} --ssl-certfile {{certificate}} fastapi_app:app", tls=True),
+    "gunicorn": Kind(
+        f"{GUNICORN} -k gthread --threads 20 --keyfile {{key}} --certfile {{certificate}} flask_app:app", tls=True
+    ),
+    "hypercorn": Kind(
+        "-m hypercorn -b 127.0.0.1:{port} --keyfile {key} --certfile {certificate} fastapi_app:app", tls=True
+    ),
 }
 COMPRESSED = {
     "uvicorn": Kind(f"{UVICORN} fastapi_app:app", GZIP, adopts=False),
@@ -80,13 +93,17 @@ class ServerProcess:
         self.kind = kind
         self._env = {**os.environ, **kind.env, **env, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving
+        self._folder = Path(tempfile.mkdtemp())
+        self._verify: ssl.SSLContext | bool = self._certify() if kind.tls else True
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
     def __enter__(self) -> ServerProcess:
         for _ in range(3):  # another program may take the port in between
             self.port = free_port()
-            command = [sys.executable, *self.kind.command.format(port=self.port).split()]
+            key, certificate = self._folder / "key", self._folder / "certificate"
+            words = self.kind.command.format(port=self.port, key=key, certificate=certificate)
+            command = [sys.executable, *words.split()]
             env = {**self._env, "PORT": str(self.port)}
             self.process = subprocess.Popen(
                 command, cwd=APPS, env=env, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
@@ -99,10 +116,11 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self._kill()
         self._log.close()
+        shutil.rmtree(self._folder)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.kind.tls else 'http'}://127.0.0.1:{self.port}"
 
     def log(self) -> str:
         self._log.seek(0)
@@ -120,27 +138,37 @@ class ServerProcess:
         return time.monotonic() - begun
 
     def publish(self, channel: str, data: Any) -> dict[str, Any]:
-        response = httpx.post(f"{self.url}/publish/{channel}", json=data, timeout=READ_TIMEOUT_S)
+        response = httpx.post(f"{self.url}/publish/{channel}", json=data, timeout=READ_TIMEOUT_S, verify=self._verify)
         assert response.status_code == 200, response.text
         receipt: dict[str, Any] = response.json()
         return receipt
 
     def stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = httpx.get(f"{self.url}/stats", timeout=READ_TIMEOUT_S).json()
+        stats: dict[str, Any] = httpx.get(f"{self.url}/stats", timeout=READ_TIMEOUT_S, verify=self._verify).json()
         return stats
 
-    def open(self, path: str, **headers: str) -> contextlib.AbstractContextManager[Client]:
-        return open_stream(self.url + path, headers)
+    def open(self, path: str, *, http2: bool = False, **headers: str) -> contextlib.AbstractContextManager[Client]:
+        return open_stream(self.url + path, headers, verify=self._verify, http2=http2)
 
     def _is_up(self) -> bool:
         assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{self.url}/stats", timeout=5)
+                httpx.get(f"{self.url}/stats", timeout=5, verify=self._verify)
                 return True
             time.sleep(0.05)
         return False
+
+    def _certify(self) -> ssl.SSLContext:
+        """Makes a key and a certificate; gives what trusts them."""
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        issued.private_key_pem.write_to_path(self._folder / "key")
+        issued.cert_chain_pems[0].write_to_path(self._folder / "certificate")
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        return context
 
     def _kill(self) -> None:
         assert self.process is not None
@@ -170,10 +198,12 @@ class Client:
 
 
 @contextlib.contextmanager
-def open_stream(url: str, headers: dict[str, str] | None = None) -> Iterator[Client]:
+def open_stream(
+    url: str, headers: dict[str, str] | None = None, *, verify: ssl.SSLContext | bool = True, http2: bool = False
+) -> Iterator[Client]:
     headers = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
     with (
-        httpx.Client(timeout=READ_TIMEOUT_S, trust_env=False) as http,
+        httpx.Client(timeout=READ_TIMEOUT_S, trust_env=False, verify=verify, http2=http2) as http,
         connect_sse(http, "GET", url, headers=headers) as source,
     ):
         yield Client(source.response, source.iter_sse())

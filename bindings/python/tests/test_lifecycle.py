@@ -6,11 +6,12 @@ import signal
 import socket
 import time
 import zlib
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from support import COMPRESSED, SERVERS, UNCOMPRESSED, Kind, ServerProcess, until
+from support import COMPRESSED, SERVERS, TLS, UNCOMPRESSED, UVICORN, Kind, ServerProcess, until
 
 ADOPTING = [name for name, kind in SERVERS.items() if kind.adopts]
 # Every server but those that end at once however many streams are open, which would prove nothing.
@@ -75,11 +76,22 @@ def test_a_server_stops_while_streams_are_open(name: str, number: signal.Signals
             rest(client)
 
 
-def test_uvicorn_reloads_while_streams_are_open() -> None:
-    kind = Kind(SERVERS["uvicorn-httptools"].command + " --reload")
+@pytest.mark.parametrize("env", [{}, {"ADOPT": "0"}], ids=["adopted", "pulled"])
+def test_uvicorn_reloads_while_streams_are_open(tmp_path: Path, env: dict[str, str]) -> None:
+    source = tmp_path / "reloaded.py"
+    source.write_text("from fastapi_app import app\n")
+    kind = Kind(f"{UVICORN} --reload --reload-dir {tmp_path} --app-dir {tmp_path} reloaded:app", env)
     with ServerProcess(kind) as server:
         client = dial(server, "/events/?channel=a")
         wait_for(client, b"stream-open")
+        before = server.publish("a", 1)["id"]
+        begun = time.monotonic()
+        source.write_text("from fastapi_app import app\n# changed\n")
+        assert b"retry:" in rest(client)
+        assert time.monotonic() - begun < SOON_S, server.log()
+        client = dial(server, "/events/?channel=a")
+        wait_for(client, b"stream-open")
+        assert server.publish("a", 1)["id"][:8] != before[:8]
         assert server.stop() < SOON_S, server.log()
         assert b"retry:" in rest(client)
 
@@ -111,6 +123,18 @@ def test_bytes_that_middleware_changes_are_left_to_it(name: str) -> None:
                 text += unzip.decompress(next(raw))
 
 
+@pytest.mark.parametrize("name", TLS)
+def test_streams_over_tls(name: str) -> None:
+    with ServerProcess(TLS[name]) as server:
+        with server.open("/events/?channel=a", http2=True) as client:
+            assert client.response.http_version == ("HTTP/2" if name == "hypercorn" else "HTTP/1.1")
+            client.named("stream-open")
+            for n in range(3):
+                assert server.publish("a", n)["streams"] == 1
+                assert client.named("message") == n
+        until(lambda: server.stats()["open"] == 0, "the stream is closed")
+
+
 @pytest.mark.parametrize("name", UNCOMPRESSED)
 def test_the_middleware_of_django_does_not_compress(name: str) -> None:
     with ServerProcess(UNCOMPRESSED[name]) as server:
@@ -139,12 +163,21 @@ def test_a_client_that_does_not_read_holds_up_nobody(name: str) -> None:
         until(lambda: server.stats()["open"] == 0, "all are closed")
 
 
-@pytest.mark.parametrize("name", ["uvicorn-uvloop", "uvicorn-pull", "gunicorn-sync", "django-uvicorn", "werkzeug"])
-def test_coming_and_going_leaves_nothing_behind(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("uvicorn-uvloop", 10_000),
+        ("uvicorn-pull", 1_000),
+        ("gunicorn-sync", 10_000),
+        ("django-uvicorn", 1_000),
+        ("werkzeug", 1_000),
+    ],
+)
+def test_coming_and_going_leaves_nothing_behind(name: str, times: int) -> None:
     with ServerProcess(SERVERS[name]) as server:
-        come_and_go(server, 50)
+        come_and_go(server, times // 10)
         before = usage(server)
-        come_and_go(server, 400)
+        come_and_go(server, times)
         after = until(lambda: (now := usage(server))[0] <= before[0] + 3 and now, "descriptors are closed")
         assert after[1] < before[1] + 8_000_000, f"memory went from {before[1]} to {after[1]} bytes"
 

@@ -37,14 +37,14 @@ print(threading.active_count(), len(os.listdir("/proc/self/task")))
 def test_events_made_before_a_fork_begin_anew_in_the_child(busy: bool) -> None:
     program = f"""
 events = Events()
-parent_id = events.publish("a", 1).id
+parent_id = events.publish("a", 1).position
 if {busy}:
     server = events.serve()
     reader = events.subscribe("a")
 pid = os.fork()
 if pid == 0:
     signal.alarm(20)
-    assert events.publish("a", 2).id[:8] != parent_id[:8]
+    assert events.publish("a", 2).position[:8] != parent_id[:8]
     assert events.stats()["published"] == 1
     with events.subscribe("a") as own:
         assert events.publish("a", 3).streams == 1
@@ -62,7 +62,7 @@ if pid == 0:
     events.close()
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-assert events.publish("a", 4).id[:8] == parent_id[:8]
+assert events.publish("a", 4).position[:8] == parent_id[:8]
 if {busy}:
     assert reader.next(5).json() == 4
     socket.create_connection(("127.0.0.1", server.port), 5).close()
@@ -121,6 +121,33 @@ if __name__ == "__main__":
     result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "[0, 0, 0, 0]\n"  # the receipt says that no stream of the parent was reached
+
+
+@pytest.mark.parametrize(("grip", "told"), [("", 1), ("http://127.0.0.1:9/", 0)])
+def test_a_forked_worker_is_told_once_that_it_publishes_to_nobody(grip: str, told: int) -> None:
+    """As a worker of Celery does, which is forked with the application's events in it."""
+    program = f"""
+import logging
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+events = Events(grip={grip!r} or None, grip_deadline_ms=100)
+server = events.serve()
+client = socket.create_connection(("127.0.0.1", server.port), 5)
+client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+assert b"stream-open" in client.recv(10000)
+assert events.publish("a", 0).streams == 1
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    for n in range(3):
+        receipt = events.publish("a", n)
+        assert (receipt.streams, receipt.local_only) == (0, {not grip})
+    with events.subscribe("a"):
+        assert events.publish("a", 3).streams == 1
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert events.publish("b", 4).streams == 0
+"""
+    assert run(program).count("published in a forked process that has no streams") == told
 
 
 def test_forking_while_threads_publish() -> None:

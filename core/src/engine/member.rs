@@ -239,6 +239,7 @@ impl Member {
     /// What its deadlines ask for at `now_ms`.
     pub(super) fn on_time(&mut self, batch: &mut Batch, now_ms: u64) -> Fate {
         if self.leaving.as_ref().is_some_and(|leaving| leaving.deadline_ms <= now_ms) {
+            self.guest.iter().for_each(Guest::note_cut);
             return Fate::End(CloseReason::Shutdown);
         }
         if self.full && self.write_deadline_ms() <= now_ms {

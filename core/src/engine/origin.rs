@@ -14,6 +14,7 @@ pub(crate) struct Origin {
     open: Mutex<usize>,
     left: Condvar,
     ended: AtomicBool,
+    cut: AtomicBool,
 }
 
 /// One stream's place in the count, given up by dropping it.
@@ -31,11 +32,12 @@ impl Origin {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Waits until every stream has ended; false when the deadline came first.
+    /// Waits until every stream has ended; false when the deadline came first, for this wait or for a stream.
     pub(crate) fn wait_empty(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let waited = self.left.wait_timeout_while(self.lock(), left, |open| *open > 0);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let is_empty = !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        is_empty && !self.cut.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, usize> {
@@ -46,6 +48,11 @@ impl Origin {
 impl Guest {
     pub(crate) fn is_of(&self, origin: &Arc<Origin>) -> bool {
         Arc::ptr_eq(&self.0, origin)
+    }
+
+    /// Notes that its stream ends before the client has got all.
+    pub(super) fn note_cut(&self) {
+        self.0.cut.store(true, Ordering::Release);
     }
 
     pub(super) fn is_late(&self) -> bool {

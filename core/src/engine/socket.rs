@@ -24,7 +24,7 @@ pub(super) enum Peer {
 }
 
 impl Socket {
-    /// Takes over a socket, whose client must acknowledge what it is sent within twice `timeout`.
+    /// Takes over a socket, whose client must acknowledge what it is sent within twice `timeout`, and 10 s at least.
     pub(crate) fn new(fd: OwnedFd, timeout: Duration) -> io::Result<Self> {
         let socket = SockRef::from(&fd);
         socket.set_nonblocking(true)?;
@@ -32,9 +32,10 @@ impl Socket {
             // An event is worth a packet; there is nothing to wait for.
             socket.set_tcp_nodelay(true)?;
             // Small events fit into the send buffer for ages after the client's machine has vanished. Later than our
-            // own deadline, which knows why it closes a stream.
+            // own deadline, which knows why it closes a stream, and not so early that a few lost packets, or a window
+            // that is shut for a while, end a client that is well.
             #[cfg(any(target_os = "android", target_os = "linux"))]
-            socket.set_tcp_user_timeout(Some(timeout.saturating_mul(2)))?;
+            socket.set_tcp_user_timeout(Some(timeout.saturating_mul(2).max(LEAST_USER_TIMEOUT)))?;
         }
         #[cfg(not(any(target_os = "android", target_os = "linux")))]
         let _ = timeout;
@@ -83,6 +84,10 @@ impl AsRawFd for Socket {
     }
 }
 
+/// Several retransmissions on a slow path.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Without it, writing to a closed connection kills a C program.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const NO_SIGPIPE: i32 = libc::MSG_NOSIGNAL;
@@ -96,5 +101,23 @@ pub(crate) fn block_sigpipe() {
     signals.add(nix::sys::signal::Signal::SIGPIPE);
     if let Err(error) = signals.thread_block() {
         tracing::warn!(%error, "cannot block SIGPIPE");
+    }
+}
+
+#[cfg(all(test, any(target_os = "android", target_os = "linux")))]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_client_on_a_slow_path_has_time_to_acknowledge() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        for (write_timeout_ms, expected_ms) in [(10, 10_000), (5_000, 10_000), (30_000, 60_000)] {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let socket = Socket::new(client.into(), Duration::from_millis(write_timeout_ms)).unwrap();
+            let user_timeout = SockRef::from(&socket.0).tcp_user_timeout().unwrap();
+            assert_eq!(user_timeout, Some(Duration::from_millis(expected_ms)));
+        }
     }
 }

@@ -14,8 +14,13 @@ use ::loom::{
 use super::{Item, Limits, Log, Subscription, Watch};
 use crate::wire::{Epoch, Event};
 
-const LIMITS: Limits =
-    Limits { history_events: 4, history_age_ms: 10_000, history_bytes: 1 << 20, backlog_events: 4 };
+const LIMITS: Limits = Limits {
+    history_events: 4,
+    history_age_ms: 10_000,
+    history_bytes: 1 << 20,
+    backlog_events: 4,
+    forget_after_ms: 180_000,
+};
 
 /// Every order with at most three switches away from a thread that could have gone on: more find no more, and take
 /// hours.

@@ -45,6 +45,8 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Events per channel that has readers, if that is more than `history_events`.
     pub backlog_events: usize,
+    /// How long a channel is not used before it is forgotten.
+    pub forget_after_ms: u64,
 }
 
 /// What [`Log::publish`] did.
@@ -78,6 +80,8 @@ impl From<&Config> for Limits {
             history_age_ms: config.history_age_ms,
             history_bytes: config.history_bytes as usize,
             backlog_events: config.backlog_events as usize,
+            // A proxy uses the channels of a stream that it holds each time it follows the link.
+            forget_after_ms: FORGET_AFTER_MS.max(2 * config.grip_link_timeout_ms),
         }
     }
 }
@@ -95,7 +99,7 @@ impl Log {
             crowded: AtomicUsize::new(CROWDED),
             history: History::default(),
             next_sweep_ms: AtomicU64::new(SWEEP_EVERY_MS),
-            next_forget_ms: AtomicU64::new(FORGET_AFTER_MS),
+            next_forget_ms: AtomicU64::new(limits.forget_after_ms),
             process: Process::current(),
         }
     }
@@ -128,7 +132,7 @@ impl Log {
         let mut channels = self.write_channels();
         // Clients may name channels at will, so these must not pile up until the next sweep.
         if channels.len() >= self.crowded.load(Ordering::Relaxed) {
-            self.forget(&mut channels, now_ms, true);
+            channels.retain(|_, channel| !self.forgets(channel, now_ms, true));
             self.crowded.store(CROWDED.max(2 * channels.len()), Ordering::Relaxed);
         }
         // Read under the lock: a channel forgotten just now has left its mark.
@@ -187,8 +191,8 @@ impl Log {
         };
         if is_due(&self.next_sweep_ms, SWEEP_EVERY_MS) {
             self.expire(now_ms);
-            if is_due(&self.next_forget_ms, FORGET_AFTER_MS / 4) {
-                self.forget(&mut self.write_channels(), now_ms, false);
+            if is_due(&self.next_forget_ms, self.limits.forget_after_ms / 4) {
+                self.forget(now_ms);
             }
         }
     }
@@ -202,7 +206,7 @@ impl Log {
     /// Drops events that are too old and forgets channels that nobody uses.
     pub fn sweep(&self, now_ms: u64) {
         self.expire(now_ms);
-        self.forget(&mut self.write_channels(), now_ms, false);
+        self.forget(now_ms);
     }
 
     /// Figures at this moment.
@@ -242,28 +246,49 @@ impl Log {
         });
     }
 
-    /// Takes channels out that are empty, have no reader and no handle, and were not used for a while.
-    ///
-    /// What they lost is remembered in one number, so a position from before is answered with a reset rather than
-    /// with silence. The wait keeps that from hitting clients that reconnect. Where it is crowded, channels that
-    /// never had an event and whose places no proxy knows are not waited for.
-    fn forget(&self, channels: &mut Channels, now_ms: u64, crowded: bool) {
-        channels.retain(|_, channel| {
-            // If the map's is the only reference, no other can be taken while the map is locked.
-            let in_use = Arc::strong_count(channel) > 1;
-            let mut state = channel.lock();
-            if in_use {
-                state.touched_ms = now_ms;
-            }
-            let idle_ms = now_ms.saturating_sub(state.touched_ms);
-            let matters = state.last > state.floor || state.quoted || !crowded;
-            let waits = matters && idle_ms < FORGET_AFTER_MS;
-            if in_use || state.subscribers > 0 || !state.ring.is_empty() || waits {
-                return true;
-            }
-            self.floor.fetch_max(state.evicted, Ordering::SeqCst);
-            false
+    /// Takes channels out that are not used any more. Those are looked for under the lock that publishers share, and
+    /// taken out a few at a time, so that many channels hold nobody up for long.
+    fn forget(&self, now_ms: u64) {
+        let unused: Vec<Box<str>> = self.read_channels(|channels| {
+            let unused = channels.iter().filter(|(_, channel)| self.is_unused(channel, now_ms, false));
+            unused.map(|(name, _)| name.clone()).collect()
         });
+        for names in unused.chunks(FORGOTTEN_AT_ONCE) {
+            let mut channels = self.write_channels();
+            for name in names {
+                if channels.get(name).is_some_and(|channel| self.forgets(channel, now_ms, false)) {
+                    channels.remove(name);
+                }
+            }
+        }
+    }
+
+    /// Whether to take a channel out now; the map is locked for it.
+    ///
+    /// What it has lost is remembered in one number, so a position from before is answered with a reset rather than
+    /// with silence.
+    fn forgets(&self, channel: &Arc<Channel>, now_ms: u64, crowded: bool) -> bool {
+        let is_unused = self.is_unused(channel, now_ms, crowded);
+        if is_unused {
+            self.floor.fetch_max(channel.lock().evicted, Ordering::SeqCst);
+        }
+        is_unused
+    }
+
+    /// Whether a channel is empty, has no reader and no handle, and was not used for a while, which keeps resets from
+    /// clients that reconnect. Where it is crowded, channels that never had an event and whose places no proxy knows
+    /// are not waited for.
+    fn is_unused(&self, channel: &Arc<Channel>, now_ms: u64, crowded: bool) -> bool {
+        // If the map's is the only reference, no other can be taken while the map is locked.
+        let in_use = Arc::strong_count(channel) > 1;
+        let mut state = channel.lock();
+        if in_use {
+            state.touched_ms = now_ms;
+        }
+        let idle_ms = now_ms.saturating_sub(state.touched_ms);
+        let matters = state.last > state.floor || state.quoted || !crowded;
+        let waits = matters && idle_ms < self.limits.forget_after_ms;
+        !(in_use || state.subscribers > 0 || !state.ring.is_empty() || waits)
     }
 
     /// Sequence numbers and size of what each channel holds, for tests to compare with.
@@ -295,7 +320,10 @@ const CROWDED: usize = 16_384;
 /// How late an event may be dropped for its age.
 const SWEEP_EVERY_MS: u64 = 1_000;
 
-/// Longer than the keep-alive, which moves clients' positions on, and than a proxy's next link, which uses the channel.
+/// Few enough to take out while publishers wait.
+const FORGOTTEN_AT_ONCE: usize = 64;
+
+/// Longer than keep-alives take to come, which move clients' positions on.
 const FORGET_AFTER_MS: u64 = 180_000;
 
 impl std::fmt::Debug for Log {

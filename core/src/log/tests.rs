@@ -7,8 +7,13 @@ use proptest::prelude::*;
 use super::{Gap, Item, Limits, Log, Subscription};
 use crate::wire::{Decoder, Epoch, Event};
 
-const LIMITS: Limits =
-    Limits { history_events: 4, history_age_ms: 10_000, history_bytes: 1 << 20, backlog_events: 8 };
+const LIMITS: Limits = Limits {
+    history_events: 4,
+    history_age_ms: 10_000,
+    history_bytes: 1 << 20,
+    backlog_events: 8,
+    forget_after_ms: 180_000,
+};
 
 /// Longer than any channel without use is remembered.
 const LONG_MS: u64 = 400_000;
@@ -319,6 +324,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             history_age_ms,
             history_bytes,
             backlog_events,
+            ..LIMITS
         },
     )
 }

@@ -20,14 +20,20 @@ use crate::{
 
 /// An HTTP client with our one TLS stack and crypto backend.
 pub(super) fn client(proxies: &[Proxy]) -> Result<Client> {
-    let no_tls = |e| Error::new(ErrorKind::Io, "TLS cannot be set up").with_source(e);
+    let no_tls = |e| Error::new(ErrorKind::Io, format!("TLS cannot be set up: {e}")).with_source(e);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(no_tls)?;
     // The system's certificates only where they are needed: there are systems that have none.
     let tls = if proxies.iter().any(|proxy| proxy.publish_url().starts_with("https:")) {
-        tls.with_platform_verifier().map_err(no_tls)?
+        tls.with_platform_verifier().map_err(|e| {
+            let text = format!(
+                "TLS certificates cannot be verified: {e}; install the system's (ca-certificates), or name a file in \
+                SSL_CERT_FILE"
+            );
+            Error::new(ErrorKind::Io, text).with_source(e)
+        })?
     } else {
         tls.with_root_certificates(rustls::RootCertStore::empty())
     };
@@ -77,10 +83,10 @@ async fn deliver(queue: &Queue, link: &mut Link, mut taken: Vec<Pending>) {
             tracing::debug!(proxy = queue.proxy(), %error, "trying again");
         } else {
             tracing::warn!(proxy = queue.proxy(), events = late.len(), %error, "events could not be delivered");
-            queue.settle_taken(&late, &Err(too_late(queue.proxy()).with_source(error)));
+            queue.settle_taken(&late, &Err(too_late(&error)));
             body = body_of(&taken);
         }
-        queue.expire(next);
+        queue.expire(next, &error);
         if !taken.is_empty() {
             queue.pause(next).await;
         }
@@ -127,9 +133,9 @@ impl Link {
             request = request.header(AUTHORIZATION, authorization);
         }
         let unavailable = |error: reqwest::Error| {
-            // Without the URL, whose query may hold a secret.
-            let text = format!("{} could not be reached", self.proxy);
-            Error::new(ErrorKind::ProxyUnavailable, text).with_source(error.without_url())
+            let error = error.without_url(); // whose query may hold a secret
+            let text = format!("{} could not be reached: {}", self.proxy, cause(&error));
+            Error::new(ErrorKind::ProxyUnavailable, text).with_source(error)
         };
         let response = request.body(body).send().await.map_err(unavailable)?;
         let status = response.status();
@@ -156,6 +162,26 @@ impl Link {
             self.authorization = self.proxy.authorization(now_s)?;
         }
         Ok(self.authorization.as_ref().map(Authorization::value))
+    }
+}
+
+/// What was wrong at the bottom of it, and what helps where that is not plain.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    // What an `io::Error` wraps is not its source.
+    while let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        cause = inner;
+    }
+    match cause.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+            "the issuer of its TLS certificate is not trusted; the file that SSL_CERT_FILE names, or the system's store, \
+            must have it"
+                .to_owned()
+        }
+        _ => cause.to_string(),
     }
 }
 

@@ -128,7 +128,7 @@ impl Queue {
     }
 
     /// Fails what has waited for too long behind others.
-    pub(super) fn expire(&self, now: Instant) {
+    pub(super) fn expire(&self, now: Instant, last_error: &Error) {
         let mut expired = Vec::new();
         let mut state = self.lock();
         while state.waiting.front().is_some_and(|pending| pending.deadline <= now) {
@@ -139,7 +139,7 @@ impl Queue {
         }
         drop(state);
         for pending in &expired {
-            self.settle(pending, Err(too_late(&self.proxy)));
+            self.settle(pending, Err(too_late(last_error)));
         }
     }
 
@@ -267,11 +267,9 @@ impl Pending {
 }
 
 /// The error of an event that was tried, or had to wait, until its deadline.
-pub(super) fn too_late(proxy: &str) -> Error {
-    Error::new(
-        ErrorKind::ProxyUnavailable,
-        format!("{proxy} could not be reached in time (grip_deadline_ms)"),
-    )
+pub(super) fn too_late(last_error: &Error) -> Error {
+    let text = format!("{last_error}; given up at the deadline (grip_deadline_ms)");
+    Error::new(last_error.kind(), text).with_source(last_error.clone())
 }
 
 /// Enough to amortise a request; few enough that a proxy's queues are not flooded.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     hub::Hub,
     notice::{self, ResetReason},
-    open::{event_stream, locate},
+    open::{Lost, event_stream, locate},
     reply::Reply,
     request::{Now, Request},
 };
@@ -128,11 +128,11 @@ pub(super) fn hold(
     let mut body;
     let upto = match locate(&subscription, resume) {
         Ok(cursor) => {
-            body = notice::open(Some(hub.log().position(cursor)), &names);
+            body = notice::open(&hub.log().position(cursor).to_string(), &names);
             append_missed(hub, &subscription, &vec![cursor; names.len()], &mut body)
         }
-        Err((reason, gap)) => {
-            body = notice::open(None, &names);
+        Err(Lost { reason, gap, id }) => {
+            body = notice::open(&id, &names);
             append_reset(hub, &subscription, &gap, reason, &mut body)
         }
     };

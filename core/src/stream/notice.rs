@@ -56,12 +56,10 @@ impl ResetReason {
     }
 }
 
-/// `stream-open`. Without an id when the client's old position must stand until a `stream-reset` replaces it: a
-/// connection cut between the two would otherwise hide the gap.
-pub(super) fn open(position: Option<Position>, channels: &[&str]) -> Vec<u8> {
-    let id = position.map(|position| position.to_string());
+/// `stream-open`, with the place from which the stream reads or, where a `stream-reset` follows, [`Lost::id`].
+pub(super) fn open(id: &str, channels: &[&str]) -> Vec<u8> {
     let data = json!({ "channels": channels }).to_string();
-    encode_event(id.as_deref(), &Event::text(data).name(protocol::STREAM_OPEN))
+    encode_event(Some(id), &Event::text(data).name(protocol::STREAM_OPEN))
 }
 
 /// `stream-reset`: the client goes on from `position`.

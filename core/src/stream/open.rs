@@ -19,7 +19,7 @@ use crate::{
     log::{Gap, Subscription},
     wire::{
         Query, Resume, check_channel, keep_first,
-        protocol::{CHANNEL_PARAMETER, CONTENT_TYPE, LAST_EVENT_ID_HEADER},
+        protocol::{CHANNEL_PARAMETER, CONTENT_TYPE, LAST_EVENT_ID_HEADER, UNKNOWN_ID},
     },
 };
 
@@ -160,11 +160,11 @@ fn start(
     let log = hub.log();
     let names: Vec<&str> = subscription.channels().iter().map(|channel| channel.name()).collect();
     let (cursor, body) = match locate(&subscription, resume) {
-        Ok(cursor) => (cursor, notice::open(Some(log.position(cursor)), &names)),
-        Err((reason, gap)) => {
+        Ok(cursor) => (cursor, notice::open(&log.position(cursor).to_string(), &names)),
+        Err(Lost { reason, gap, id }) => {
             hub.counters.count_reset(reason);
             let missed: Vec<&str> = gap.channels.iter().map(|&index| names[index]).collect();
-            let mut body = notice::open(None, &names);
+            let mut body = notice::open(&id, &names);
             body.extend(notice::reset(log.position(gap.head), &missed, reason));
             (gap.head, body)
         }
@@ -173,18 +173,31 @@ fn start(
     Reply { body, stream: Some(stream), ..event_stream() }
 }
 
-/// The cursor for a client's position, or why there is none and what the client misses by that.
-pub(super) fn locate(subscription: &Subscription, resume: Resume) -> Result<u64, (ResetReason, Gap)> {
-    let head = subscription.log().head();
+/// A client whose position the log does not connect to.
+pub(super) struct Lost {
+    pub(super) reason: ResetReason,
+    pub(super) gap: Gap,
+    /// What the `stream-open` before the `stream-reset` carries: an id that is sure to be a gap again. A client takes
+    /// over the id of each event, or an empty one where it has none, and may be cut off between the two.
+    pub(super) id: String,
+}
+
+/// The cursor for a client's position, or what the client has lost.
+pub(super) fn locate(subscription: &Subscription, resume: Resume) -> Result<u64, Lost> {
+    let (epoch, head) = (subscription.log().epoch(), subscription.log().head());
+    let of_another_log = |id| {
+        let gap = Gap { channels: (0..subscription.channels().len()).collect(), head };
+        Lost { reason: ResetReason::Epoch, gap, id }
+    };
     match resume {
         Resume::Fresh => Ok(head),
-        Resume::From(position) if position.epoch == subscription.log().epoch() && position.seq <= head => {
-            match subscription.gap(position.seq) {
-                None => Ok(position.seq),
-                Some(gap) => Err((ResetReason::Expired, gap)),
-            }
+        Resume::From(position) if position.epoch == epoch && position.seq <= head => {
+            let lost = |gap| Lost { reason: ResetReason::Expired, gap, id: position.to_string() };
+            subscription.gap(position.seq).map_or(Ok(position.seq), |gap| Err(lost(gap)))
         }
-        _ => Err((ResetReason::Epoch, Gap { channels: (0..subscription.channels().len()).collect(), head })),
+        Resume::From(position) if position.epoch != epoch => Err(of_another_log(position.to_string())),
+        // A place in the future is not told back: the log would reach it, and the gap be forgotten.
+        _ => Err(of_another_log(UNKNOWN_ID.to_owned())),
     }
 }
 

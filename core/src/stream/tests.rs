@@ -155,3 +155,54 @@ fn a_place_comes_back_when_its_stream_ends_in_any_way() {
     }
     assert_eq!(hub.stats().refused, 2);
 }
+
+/// The proxy says where it is once per link timeout, which may be long.
+#[test]
+fn a_quiet_channel_is_remembered_until_the_proxy_asks() {
+    let hub = new_hub(behind_a_proxy().grip_link_timeout_ms(600_000));
+    publish(&hub, "other", "x");
+    let ask = |path: &str, headers: &[(&str, &[u8])], ms: u64| {
+        let headers = [headers, &[("Grip-Sig", b"x")]].concat();
+        let request = Request { path, query: "channel=quiet", headers: &headers, ..GET };
+        open(&hub, &request, Access::allow(), Now { ms, ..Now::default() })
+    };
+    let held = ask("/", &[], 0);
+    let header = |name: &str| &held.headers.iter().find(|(header, _)| *header == name).unwrap().1;
+    let link = header("Grip-Link").split(['<', '>']).nth(1).unwrap();
+    let (channel, position) = header("Grip-Channel").split_once("; prev-id=").unwrap();
+    let position = position.split(',').next().unwrap();
+
+    publish(&hub, "other", "y");
+    hub.log().sweep(599_000); // by then the other channel's events are too old
+    let last = format!("{channel}; last-id={position}");
+    let reply = ask(link, &[("Grip-Last", last.as_bytes())], 600_000);
+    assert_eq!(String::from_utf8_lossy(&reply.body), "", "nothing was lost on this one");
+}
+
+fn behind_a_proxy() -> Config {
+    Config::new().grip(vec!["http://127.0.0.1:9".to_owned().into()]).grip_trust_unverified(true)
+}
+
+/// A client takes over the id of each event it reads, and may be cut off after any.
+#[test]
+fn a_client_cut_off_before_the_reset_is_told_again() {
+    for (config, grip_sig) in [(Config::new(), false), (behind_a_proxy(), true)] {
+        for lost in ["5f3a9c01-000000000000", "5f3a9c01-000000000009", "00000001-000000000002", "no position"]
+        {
+            let hub = new_hub(config.clone().history_events(1));
+            let mut id = lost.to_owned();
+            for attempt in 0..3 {
+                (0..5).for_each(|n| publish(&hub, "a", &n.to_string())); // the log moves on meanwhile
+                let mut headers = vec![("Last-Event-ID", id.as_bytes())];
+                headers.extend(grip_sig.then_some(("Grip-Sig", &b"x"[..])));
+                let request = Request { query: "channel=a", headers: &headers, ..GET };
+                let reply = open(&hub, &request, Access::allow(), Now::default());
+                assert_eq!(reply.stream.is_none(), grip_sig, "it is held where it should be");
+                let [open, reset] = &events(&reply.body)[..] else { panic!("{lost} {attempt}") };
+                assert_eq!(reset.name.as_deref(), Some("stream-reset"), "{lost} {attempt}");
+                assert_ne!(open.id, "", "{lost}");
+                id.clone_from(&open.id);
+            }
+        }
+    }
+}

@@ -18,6 +18,9 @@ pub const KEEP_ALIVE: &str = "keep-alive";
 /// The `id` of a `stream-error`. A client that comes back with it gets a 400, which stops a browser.
 pub const ERROR_ID: &str = "error";
 
+/// The `id` that stands for a position that was none of ours: whoever comes back with it is told of the gap again.
+pub const UNKNOWN_ID: &str = "unknown";
+
 /// Query parameter that names a channel; may be repeated.
 pub const CHANNEL_PARAMETER: &str = "channel";
 /// Query parameters that stand in for the `Last-Event-ID` header, which some clients cannot set.

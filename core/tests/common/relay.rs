@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use super::{PATIENCE, until};
 
 /// A request that came.
@@ -43,6 +45,7 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Relay {
     pub address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,6 +55,7 @@ type Decide = dyn FnMut(&Seen) -> Act + Send;
 
 struct Shared {
     upstream: Option<SocketAddr>,
+    tls: Option<Arc<ServerConfig>>,
     act: Mutex<Box<Decide>>,
     seen: Mutex<Vec<Seen>>,
     stopped: AtomicBool,
@@ -66,19 +70,29 @@ impl std::fmt::Debug for Shared {
 impl Relay {
     /// A server that answers every request with 200, as a publish endpoint does.
     pub fn accepting() -> Self {
-        Self::start(None, |_| Act::Answer(200))
+        Self::start(None, None, |_| Act::Answer(200))
+    }
+
+    /// The same over TLS.
+    pub fn accepting_tls(config: ServerConfig) -> Self {
+        Self::start(None, Some(config.into()), |_| Act::Answer(200))
     }
 
     /// A proxy in front of `upstream`.
     pub fn to(upstream: SocketAddr) -> Self {
-        Self::start(Some(upstream), |_| Act::Pass)
+        Self::start(Some(upstream), None, |_| Act::Pass)
     }
 
-    fn start(upstream: Option<SocketAddr>, act: impl FnMut(&Seen) -> Act + Send + 'static) -> Self {
+    fn start(
+        upstream: Option<SocketAddr>,
+        tls: Option<Arc<ServerConfig>>,
+        act: impl FnMut(&Seen) -> Act + Send + 'static,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (act, seen, stopped) = (Mutex::new(Box::new(act) as _), Mutex::default(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { upstream, act, seen, stopped });
+        let shared = Arc::new(Shared { upstream, tls, act, seen, stopped });
         let thread = std::thread::spawn({
             let shared = shared.clone();
             move || {
@@ -87,11 +101,11 @@ impl Relay {
                         return;
                     }
                     let shared = shared.clone();
-                    std::thread::spawn(move || shared.serve(connection));
+                    std::thread::spawn(move || shared.accept(connection));
                 }
             }
         });
-        Self { address, shared, thread: Some(thread) }
+        Self { address, scheme, shared, thread: Some(thread) }
     }
 
     /// Decides anew what becomes of requests from now on.
@@ -110,7 +124,7 @@ impl Relay {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 }
 
@@ -123,8 +137,17 @@ impl Drop for Relay {
 }
 
 impl Shared {
-    fn serve(&self, mut client: TcpStream) {
+    fn accept(&self, client: TcpStream) {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
+        match &self.tls {
+            None => self.serve(client),
+            Some(config) => {
+                self.serve(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), client));
+            }
+        }
+    }
+
+    fn serve(&self, mut client: impl Wire) {
         let Some((raw, seen)) = read_request(&mut client) else { return };
         self.seen.lock().unwrap().push(seen.clone());
         let act = (self.act.lock().unwrap())(&seen);
@@ -144,24 +167,44 @@ impl Shared {
         }
     }
 
-    fn pass(&self, request: &[u8], client: &mut TcpStream) {
+    fn pass(&self, request: &[u8], client: &mut impl Wire) {
         let Some(Ok(mut upstream)) = self.upstream.map(TcpStream::connect) else { return };
         if upstream.write_all(request).is_ok() {
             let _ = std::io::copy(&mut upstream, client);
-            let _ = client.shutdown(Shutdown::Write);
+            client.finish();
         }
     }
 }
 
-fn answer(client: &mut TcpStream, status: u16, header: &str, body: &str) {
+/// What a request comes through.
+trait Wire: Read + Write {
+    /// Tells the client that this was all.
+    fn finish(&mut self);
+}
+
+impl Wire for TcpStream {
+    fn finish(&mut self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl Wire for StreamOwned<ServerConnection, TcpStream> {
+    fn finish(&mut self) {
+        self.conn.send_close_notify();
+        let _ = self.flush();
+        self.sock.finish();
+    }
+}
+
+fn answer(client: &mut impl Wire, status: u16, header: &str, body: &str) {
     let head =
         format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{header}Content-Length: {}\r\n\r\n", body.len());
     let _ = client.write_all((head + body).as_bytes());
-    let _ = client.shutdown(Shutdown::Write);
+    client.finish();
 }
 
 /// A request as it goes on, which is for this connection only, and as people read it.
-fn read_request(client: &mut TcpStream) -> Option<(Vec<u8>, Seen)> {
+fn read_request(client: &mut impl Wire) -> Option<(Vec<u8>, Seen)> {
     let mut bytes = Vec::new();
     let mut more = |bytes: &mut Vec<u8>| {
         let mut buffer = [0; 16_384];

@@ -134,6 +134,64 @@ fn two_users_that_are_repaired_at_the_same_moment_never_see_each_others_events()
     assert_eq!(links.len(), users.len(), "each session asks for itself: {links:?}");
 }
 
+/// A body over 100,000 bytes goes through Pushpin piece by piece, while it comes.
+#[test]
+fn megabytes_that_were_lost_or_missed_come_whole() {
+    let (pushpin, relay, app) = start(|config| config);
+    let source = Source::open(pushpin.http, &target(["a"])).opened();
+    app.publish_well("a", "first");
+    source.expect_texts(&["first"]);
+    let first_id = source.state().last_id.clone();
+    relay.act(|_| Act::Answer(200));
+    let mut texts = vec!["first".to_owned()];
+    texts.extend((0..40).map(|number: usize| format!("{number} {}", "x".repeat(100_000))));
+    texts[1..].iter().for_each(|text| app.publish_well("a", text));
+    relay.act(|_| Act::Pass);
+    texts.push("last".to_owned());
+    app.publish_well("a", "last");
+    source.expect_texts(&texts);
+    assert_eq!(source.state().heads.len(), 1);
+
+    let back = Source::resume(pushpin.http, &target(["a"]), &[], &first_id);
+    back.expect_texts(&texts[1..]);
+    app.publish_well("a", "after all");
+    texts.push("after all".to_owned());
+    back.expect_texts(&texts[1..]);
+    for source in [source, back] {
+        assert_eq!((source.state().heads.len(), source.state().count("stream-reset")), (1, 0));
+    }
+}
+
+#[test]
+fn two_users_that_come_back_at_the_same_moment_never_see_each_others_events() {
+    let mut pushpin = Pushpin::new(Settings::default());
+    let mount = Mount::new(PATH).authorize(|request| match request.header("x-user") {
+        Some(user) => Access::channels([format!("user-{user}")]).user(user),
+        None => Access::forbid("who are you?"),
+    });
+    let app = App::at("127.0.0.1:0", settings_for(&pushpin.grip_url()), mount);
+    let origin = Relay::to(app.address());
+    pushpin.start(origin.address);
+    let users = ["alice", "bob"];
+    let last_ids = users.map(|user| {
+        let source = Source::with_headers(pushpin.http, PATH, &[("X-User", user)]).opened();
+        source.state().last_id.clone()
+    });
+    assert_eq!(last_ids[0], last_ids[1], "nothing but the users tells their requests apart");
+    for user in users {
+        app.publish_well(&format!("user-{user}"), &format!("missed by {user}"));
+    }
+    origin.act(|_| Act::Delay(Duration::from_millis(700)));
+    let sources = users.map(|user| Source::resume(pushpin.http, PATH, &[("X-User", user)], &last_ids[0]));
+    for user in users {
+        app.publish_well(&format!("user-{user}"), &format!("later for {user}"));
+    }
+    for (source, user) in sources.iter().zip(users) {
+        source.expect_texts(&[format!("missed by {user}"), format!("later for {user}")]);
+        assert_eq!(source.state().count("stream-reset"), 0);
+    }
+}
+
 #[test]
 fn a_link_that_is_refused_ends_the_stream_and_the_client_comes_back() {
     let mut pushpin = Pushpin::new(Settings::default());

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use evstream::grip::{Auth, Key};
 
-use super::{App, Settings, Source, proxy::SIG_KEY, settings_for, start, start_with, target};
-use crate::common::{Conn, Head, until};
+use super::{App, Pushpin, Settings, Source, proxy::SIG_KEY, settings_for, start, start_with, target};
+use crate::common::{Conn, Head, Relay, until};
 
 #[test]
 fn without_a_signature_streams_are_served_directly() {
@@ -41,6 +41,34 @@ fn a_proxy_with_another_key_is_refused() {
     assert_eq!(source.state().refused, Some(403));
     until("it is counted", || app.events.stats().grip_refused > 0);
     assert_eq!(app.events.stats().held, 0);
+}
+
+#[test]
+fn events_are_published_with_authorization_and_without() {
+    let mut pushpin = Pushpin::new(Settings::default());
+    let control = Relay::to(pushpin.control);
+    let url = |query: &str| format!("{}?verify-key={SIG_KEY}{query}", control.url());
+    let key = "a key that signs what is published";
+    let jwt = Auth::jwt("me", Key::parse(key).unwrap());
+    let signed = url(&format!("&iss=me&key={}", key.replace(' ', "%20")));
+    for (url, auth) in
+        [(url(""), Auth::none()), (signed, jwt), (url("&key=tok"), Auth::bearer("tok").unwrap())]
+    {
+        let app = App::new(settings_for(&url));
+        pushpin.start(app.address());
+        let before = control.seen().len();
+        let source = Source::open(pushpin.http, &target(["a"])).opened();
+        app.publish_well("a", "1");
+        source.expect_texts(&["1"]);
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        for request in &control.seen()[before..] {
+            let header = request.header("authorization");
+            assert_eq!(auth.check(header, now_s), Ok(()), "{url}");
+            assert_eq!(header.is_some(), url.contains("&key="), "{url}");
+        }
+        drop(source);
+        pushpin.stop();
+    }
 }
 
 #[test]

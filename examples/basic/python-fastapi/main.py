@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from evstream import Events, EvstreamError
 
 PAGE = Path(__file__).parent.parent / "page"
-events = Events()
+events = Events(grip=os.environ.get("GRIP_URL"))
 
 
 def now() -> str:
@@ -58,7 +58,7 @@ async def publish_message(request: Request) -> JSONResponse:
         receipt = events.publish("messages", {"text": text}, event="message")
     except (EvstreamError, KeyError, TypeError, ValueError) as error:
         return JSONResponse({"error": f"a message is a form or a JSON object with a `text`: {error}"}, 400)
-    return JSONResponse({"id": receipt.id})
+    return JSONResponse({"id": receipt.position})
 
 
 @app.get("/")

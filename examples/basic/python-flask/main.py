@@ -17,8 +17,9 @@ from werkzeug.serving import make_server
 from evstream import ClosedError, Events, EvstreamError
 
 PAGE = Path(__file__).parent.parent / "page"
-events = Events()
+events = Events(grip=os.environ.get("GRIP_URL"))
 app = Flask(__name__, static_folder=None)
+app.wsgi_app = events.wsgi_links(app.wsgi_app)  # type: ignore[method-assign]
 # The stream itself: clients choose the channels with `?channel=`.
 app.add_url_rule("/events/", view_func=events.flask())
 
@@ -34,7 +35,7 @@ def publish_message() -> tuple[dict[str, str], int]:
         receipt = events.publish("messages", {"text": text}, event="message")
     except EvstreamError as error:
         return {"error": str(error)}, 400
-    return {"id": receipt.id}, 200
+    return {"id": receipt.position}, 200
 
 
 @app.get("/", defaults={"name": "index.html"})

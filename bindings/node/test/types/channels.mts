@@ -61,8 +61,9 @@ events.on('closed', () => {})
 
 const { undelivered } = await events.close({ timeoutMs: 1_000 })
 void undelivered.toFixed()
-// @ts-expect-error its name has the unit
 await events.close({ timeout: 1_000 })
+// @ts-expect-error milliseconds are a number
+await events.close({ timeoutMs: '1000' })
 
 const decide = async (): Promise<Decision> => { throw new Forbidden('no') }
 void decide

@@ -26,23 +26,21 @@ class Source(Protocol[T]):
 class Waiting:
     """Someone who waits for the core, one source after the other, on the running event loop."""
 
-    __slots__ = ("_future", "_hub", "_key", "_waiter")
+    __slots__ = ("_hub", "_key", "_waiter")
 
     def __init__(self) -> None:
         self._hub = _hub()
         self._key = next(self._hub.keys)
         self._waiter = self._hub.wakeups.waiter(self._key)
-        self._future: asyncio.Future[None] | None = None
 
     async def poll(self, source: Source[T]) -> tuple[bool, T]:
         """What `source` has next; not ready only when `wake` was called."""
         ready, item = source.poll(self._waiter)
         if not ready:
-            self._future = self._hub.waiting[self._key] = asyncio.get_running_loop().create_future()
+            future = self._hub.waiting[self._key] = asyncio.get_running_loop().create_future()
             try:
-                await self._future
+                await future
             finally:
-                self._future = None
                 self._hub.waiting.pop(self._key, None)
         return ready, item
 
@@ -54,9 +52,8 @@ class Waiting:
                 return item
 
     def wake(self) -> None:
-        """Has a `poll` that waits come back."""
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        """Has a `poll` that waits come back; from any thread."""
+        self._waiter.wake()
 
     def when_stopping(self, callback: Callable[[], None]) -> None:
         """Calls `callback` when the server that runs this loop is about to stop, unless `forget` is called first."""

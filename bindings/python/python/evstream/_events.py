@@ -83,13 +83,16 @@ class Events:
         adopt: bool = True,
         **options: Unpack[Options],
     ) -> None:
+        self._grip = bool(options.get("grip"))
+        if not self._grip:
+            options.pop("grip", None)  # such as an environment variable that is set to nothing
         self._options = dict(options)
         self._native = _native.Events(self._options)
         self._encode = _encode if json is None else json
         self._adopt = adopt
-        self._grip = bool(options.get("grip"))
         self._links_answered = False
         self._links_missed = False
+        self._unheard = False
         self._generation = 0
         self._closed = False
         _process.register(self)
@@ -119,11 +122,14 @@ class Events:
         elif data is not None:
             raise InvalidError("an event has data or text, not both")
         try:
-            return self._native.publish(channel, text, event, retry_ms, comment)
+            receipt = self._native.publish(channel, text, event, retry_ms, comment)
         except UnicodeEncodeError as error:
             raise InvalidEventError(f"the event cannot be written as UTF-8: {error}") from error
         except OverflowError as error:
             raise InvalidEventError(f"retry_ms is out of range: {retry_ms}") from error
+        if self._unheard and receipt.streams == 0:
+            self._tell_unheard(receipt)
+        return receipt
 
     async def apublish(
         self,
@@ -235,6 +241,7 @@ class Events:
         await asyncio.to_thread(self.close)
 
     def _open(self, request: _native.Request, access: _native.Access) -> _native.Reply:
+        self._unheard = False
         _process.start_logging()
         return self._native.open(request, access)
 
@@ -249,10 +256,21 @@ class Events:
                     "evstream.django.LinksMiddleware"
                 )
 
+    def _tell_unheard(self, receipt: Receipt) -> None:
+        """Says once that a worker, such as Celery's, publishes to nobody: the streams are in the process it was forked
+        from."""
+        self._unheard = False
+        if receipt.local_only:
+            logger.warning(
+                "an event was published in a forked process that has no streams: those of other processes get it only "
+                "through a GRIP proxy, and none is configured"
+            )
+
     def _renew(self) -> None:
         """Begins anew in a forked child. What belongs to the parent is never freed here: its threads are not there."""
         self._native.leak()
         self._generation += 1
+        self._unheard = True
         self._native = _native.Events(self._options)
         if self._closed:
             self._native.close(0.0)

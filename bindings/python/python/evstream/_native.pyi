@@ -74,11 +74,15 @@ class Receipt:
     """Where an event went."""
 
     @property
-    def id(self) -> str:
+    def position(self) -> str:
         """The place of the event, which clients see as its `id`."""
     @property
     def streams(self) -> int:
-        """Streams and subscriptions of this process that will get it; other processes get it only through a proxy."""
+        """Streams and subscriptions of this process that will get it. Those of other processes are not counted, and get
+        it only through a GRIP proxy."""
+    @property
+    def local_only(self) -> bool:
+        """Whether no GRIP proxy is configured, so that only streams of this process get it."""
     def wait(self, timeout: float = 10.0) -> list[tuple[str, EvstreamError | None]]: ...
     def poll(self, waiter: Waiter) -> tuple[bool, list[tuple[str, EvstreamError | None]]]: ...
 
@@ -144,7 +148,8 @@ class Wakeups:
     def take(self) -> list[int]: ...
 
 @final
-class Waiter: ...
+class Waiter:
+    def wake(self) -> None: ...
 
 def is_link(path: str) -> bool: ...
 def next_log_records(timeout: float) -> list[tuple[int, str, str]] | None: ...

@@ -20,6 +20,7 @@ if not settings.configured:
         ROOT_URLCONF="django_app",
         INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "evstream.django"],
         MIDDLEWARE=[
+            *(["evstream.django.LinksMiddleware"] if "GRIP_URL" in os.environ else []),
             "django.middleware.common.CommonMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",
             *(["django.middleware.gzip.GZipMiddleware"] if os.environ.get("GZIP") == "1" else []),
@@ -94,7 +95,7 @@ async def decide_later(request):
 @csrf_exempt
 def publish(request, channel):
     receipt = send_event(channel, "message", json.loads(request.body))
-    return JsonResponse({"id": receipt.id, "streams": receipt.streams})
+    return JsonResponse({"id": receipt.position, "streams": receipt.streams, "proxies": receipt.wait()})
 
 
 urlpatterns = [

@@ -11,6 +11,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from evstream import Access, Events, Forbidden
 
 events = Events(
+    grip=os.environ.get("GRIP_URL"),
     adopt=os.environ.get("ADOPT", "1") == "1",
     write_timeout_ms=int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
     keep_alive_ms=int(os.environ.get("KEEP_ALIVE_MS", "20000")),
@@ -69,7 +70,7 @@ async def decided_sync(request: Request):
 @app.post("/publish/{channel}")
 async def publish(channel: str, request: Request):
     receipt = await events.apublish(channel, await request.json(), event="message")
-    return {"id": receipt.id, "streams": receipt.streams}
+    return {"id": receipt.position, "streams": receipt.streams, "proxies": receipt.wait(0)}
 
 
 @app.get("/stats")
@@ -85,5 +86,15 @@ async def tasks():
 if os.environ.get("GZIP") == "1":
     # As middleware that knows nothing of streams does.
     app.add_middleware(GZipMiddleware, minimum_size=1, exclude_content_types=())
+if os.environ.get("WRAP") == "1":
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next):
+        """As most middleware of users is: it wraps `receive`."""
+        return await call_next(request)
+
+
 app.add_middleware(CORSMiddleware, allow_origins=["https://example.com"])
 app.add_middleware(SessionMiddleware, secret_key="test")
+if os.environ.get("GRIP_URL"):
+    app = events.asgi_links(app)

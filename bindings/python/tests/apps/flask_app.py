@@ -7,6 +7,7 @@ from flask import Flask, abort, jsonify, request
 from evstream import Access, Events, Forbidden
 
 events = Events(
+    grip=os.environ.get("GRIP_URL"),
     adopt=os.environ.get("ADOPT", "1") == "1",
     write_timeout_ms=int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
     keep_alive_ms=int(os.environ.get("KEEP_ALIVE_MS", "20000")),
@@ -55,7 +56,7 @@ app.add_url_rule("/decided", view_func=events.flask(decide_later), endpoint="dec
 @app.post("/publish/<channel>")
 def publish(channel):
     receipt = events.publish(channel, request.get_json(force=True), event="message")
-    return jsonify(id=receipt.id, streams=receipt.streams)
+    return jsonify(id=receipt.position, streams=receipt.streams, proxies=receipt.wait())
 
 
 @app.get("/stats")
@@ -104,6 +105,9 @@ if os.environ.get("GZIP") == "1":
         return middleware
 
     app.wsgi_app = blind(app.wsgi_app)
+
+if os.environ.get("GRIP_URL"):
+    app.wsgi_app = events.wsgi_links(app.wsgi_app)
 
 if __name__ == "__main__":
     app.run("127.0.0.1", int(os.environ["PORT"]), threaded=True)

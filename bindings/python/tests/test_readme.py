@@ -1,0 +1,59 @@
+"""What the READMEs show works as they show it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import orjson
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from flask import Flask
+
+import evstream
+
+PACKAGE = Path(__file__).parents[1] / "README.md"
+PROJECT = Path(__file__).parents[3] / "README.md"
+
+
+@pytest.mark.parametrize("path", [PACKAGE, PROJECT], ids=["package", "project"])
+async def test_the_python_in_it(path: Path) -> None:
+    blocks = python_in(path)
+    assert blocks
+    app, flask_app = FastAPI(), Flask(__name__)
+    names: dict[str, Any] = {"app": app, "flask_app": flask_app, "may_read": lambda request: ["news"], "orjson": orjson}
+    for block in blocks:
+        code: CodeType = compile(block, str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, names)
+        if inspect.isawaitable(result):
+            await result
+    head = TestClient(app).head("/events/?channel=messages")
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream")
+    if path == PROJECT:
+        assert flask_app.test_client().head("/events/?channel=messages").content_type == "text/event-stream"
+
+
+def python_in(path: Path) -> list[str]:
+    blocks: list[str] = re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return blocks
+
+
+def test_the_events_in_its_text() -> None:
+    found = re.findall(r"`(Events\([^`]+\))`", PACKAGE.read_text())
+    assert len(found) > 2
+    for expression in found:
+        with eval(expression, {"Events": evstream.Events, "orjson": orjson, "os": os}) as events:
+            events.publish("a", 1)
+
+
+def test_the_mounts_in_its_table() -> None:
+    """Each method that it names is there."""
+    methods = set(re.findall(r"\bevents\.(\w+)\(", PACKAGE.read_text()))
+    assert {"asgi", "response", "flask", "django", "wsgi", "serve", "publish", "apublish", "subscribe"} <= methods
+    assert all(callable(getattr(evstream.Events, name)) for name in methods)
