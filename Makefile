@@ -23,7 +23,7 @@ test: lint test-rust test-floors test-fuzz test-browser test-c test-node test-py
 	@echo "All tests have passed."
 
 .PHONY: test-slow
-test-slow: ## Tests that take minutes: the C library under valgrind and a thread sanitizer
+test-slow: ## Tests that take minutes: the C library under valgrind
 	scripts/test-c slow
 
 .PHONY: lint
@@ -73,9 +73,9 @@ deny: ## Licences, advisories and sources of all dependencies; needs the network
 test-c: ## The C library, its header, installation and examples, with sanitizers
 	scripts/test-c fast
 
-.PHONY: test-miri
-test-miri: ## The code that trusts C under Miri; needs a nightly toolchain with miri and rust-src
-	scripts/test-c miri
+.PHONY: test-nightly
+test-nightly: ## The C library under Miri and a thread sanitizer; needs a nightly toolchain with miri and rust-src
+	scripts/test-c nightly
 
 .PHONY: test-node
 test-node: ## The Node package: real frameworks, clients and processes

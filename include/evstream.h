@@ -1472,7 +1472,7 @@ evs_status evs_request_new(const char *method,
  * @param request    The request.
  * @param name       Its name, in any case, copied.
  * @param name_len   Length of the name in bytes.
- * @param value      Its value: bytes, copied. One that is not UTF-8 is ignored where a text is expected.
+ * @param value      Its value: bytes without CR, LF and NUL, copied. One that is not UTF-8 is ignored where a text is expected.
  * @param value_len  Length of the value in bytes.
  * @param error      NULL, or where to put the error.
  *

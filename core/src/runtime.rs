@@ -1,6 +1,7 @@
 //! The threads that accept connections and talk to proxies: a tokio runtime of our own, started when first needed.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -35,18 +36,26 @@ impl Runtime {
     pub(crate) fn handle(&self) -> Result<Handle> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Idle) {
-            let tokio = Builder::new_multi_thread()
-                .worker_threads(self.threads)
-                .thread_name("evstream-io")
-                .on_thread_start(block_sigpipe)
-                .enable_all()
-                .build()?;
-            *state = State::Running(tokio);
+            *state = State::Running(self.start()?);
         }
         match &*state {
             State::Running(tokio) => Ok(tokio.handle().clone()),
             _ => Err(Error::new(ErrorKind::Closed, "the events are closed")),
         }
+    }
+
+    fn start(&self) -> Result<Tokio> {
+        let start = || {
+            Builder::new_multi_thread()
+                .worker_threads(self.threads)
+                .thread_name("evstream-io")
+                .on_thread_start(block_sigpipe)
+                .enable_all()
+                .build()
+        };
+        // It panics where the system gives no thread, which is no bug of anybody's.
+        let started = catch_unwind(AssertUnwindSafe(start));
+        Ok(started.map_err(|_| Error::new(ErrorKind::Io, "the system gives no threads"))??)
     }
 
     /// Stops it for good; waits at most `timeout` for its threads to end.

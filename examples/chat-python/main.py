@@ -77,7 +77,7 @@ def say(room: str, message: Message, name: User) -> dict[str, str]:
     if not may_read(name, room):
         raise HTTPException(403, "join the room first")
     receipt = events.publish(room, {"name": name, "text": message.text}, event="said")
-    return {"id": receipt.id}
+    return {"id": receipt.position}
 
 
 @app.get("/rooms/{room}/events")

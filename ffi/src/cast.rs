@@ -126,6 +126,12 @@ pub(crate) fn write_sized<T: Growing>(out: *mut T, value: &T) -> Result<()> {
     Ok(())
 }
 
+/// A bool in a structure of the caller's. It may be any byte there, and only 0 is false, as for most C compilers.
+pub(crate) fn truth(flag: MaybeUninit<bool>) -> bool {
+    // SAFETY: rule 5: the caller has set it, and a byte may have any value.
+    unsafe { flag.as_ptr().cast::<u8>().read() != 0 }
+}
+
 /// Checks that a structure for results can be written, before anything is done that cannot be undone.
 pub(crate) fn check_sized<T: Growing>(out: *const T) -> Result<()> {
     if out.is_null() { Ok(()) } else { given_size(out).map(drop) }
@@ -298,6 +304,16 @@ mod tests {
         newer.1 = 5;
         let refused = "evs_thing has fields that this version of libevstream does not know";
         assert_eq!(message(read_sized(std::ptr::from_ref(&newer).cast::<New>())), refused);
+    }
+
+    #[test]
+    fn any_byte_can_be_a_bool() {
+        for byte in [0, 1, 2, 255] {
+            let mut flag = MaybeUninit::<bool>::uninit();
+            // SAFETY: it has room for a byte.
+            unsafe { flag.as_mut_ptr().cast::<u8>().write(byte) };
+            assert_eq!(truth(flag), byte != 0);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Events
 
+use std::mem::MaybeUninit;
+
 use evstream::Event;
 
 use crate::{cast, error::Result, status::evs_status, text::evs_str};
@@ -22,7 +24,7 @@ pub struct evs_event {
     /// How long clients should wait before they reconnect, in milliseconds, if has_retry is true.
     pub retry_ms: u64,
     /// Whether retry_ms is sent.
-    pub has_retry: bool,
+    pub has_retry: MaybeUninit<bool>,
 }
 
 /// The event that a caller describes.
@@ -36,7 +38,7 @@ pub(crate) fn event<'a>(given: *const evs_event) -> Result<Event<'a>> {
     if !comment.ptr.is_null() || comment.len > 0 {
         event = event.comment(text(comment, "comment")?);
     }
-    if has_retry {
+    if cast::truth(has_retry) {
         event = event.retry_ms(retry_ms);
     }
     Ok(event)

@@ -76,7 +76,7 @@ pub extern "C" fn evs_request_new(
 /// @param request    The request.
 /// @param name       Its name, in any case, copied.
 /// @param name_len   Length of the name in bytes.
-/// @param value      Its value: bytes, copied. One that is not UTF-8 is ignored where a text is expected.
+/// @param value      Its value: bytes without CR, LF and NUL, copied. One that is not UTF-8 is ignored where a text is expected.
 /// @param value_len  Length of the value in bytes.
 /// @param error      NULL, or where to put the error.
 ///
@@ -94,6 +94,10 @@ pub extern "C" fn evs_request_add_header(
     call(error, || {
         let name = cast::text(name, name_len, "name")?.to_owned();
         let value = cast::bytes(value.cast::<c_void>(), value_len, "value")?.to_owned();
+        // Some are repeated in the reply, where they must not add to it.
+        if name.bytes().chain(value.iter().copied()).any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(Failure::argument("a header must not hold CR, LF or NUL"));
+        }
         needed(request, "request")?.headers.push((name, value));
         Ok(evs_status::Ok)
     })

@@ -187,26 +187,20 @@ struct State {
 
 impl Deliveries {
     fn start(&self, deliver: impl FnOnce() + Send + 'static) -> Result<Thread> {
-        let mut state = self.0.lock();
-        state.threads.retain(|thread| !thread.is_finished());
-        state.running += 1;
-        let running = Place(self.0.clone());
+        let running = Place::take(&self.0);
+        // Held until its handle is where `join` looks for it.
+        let _starting = Place::take(&self.0);
+        // Without the lock: what the closure drops when there is no thread to be had may call us.
         let thread = Builder::new().name("evstream-sub".to_owned()).spawn(move || {
             let _running = running;
             deliver();
         });
-        match thread {
-            Ok(thread) => {
-                let handle = thread.thread().clone();
-                state.threads.push(thread);
-                Ok(handle)
-            }
-            Err(error) => {
-                // The place is given up when the closure is dropped, which needs the lock.
-                drop(state);
-                Err(evstream::Error::from(error).into())
-            }
-        }
+        let thread = thread.map_err(evstream::Error::from)?;
+        let handle = thread.thread().clone();
+        let mut state = self.0.lock();
+        state.threads.retain(|thread| !thread.is_finished());
+        state.threads.push(thread);
+        Ok(handle)
     }
 
     /// Waits until all have ended; false when the time was not enough.
@@ -229,6 +223,13 @@ impl Deliveries {
 
 /// One thread's place in the count, given up by dropping it.
 struct Place(Arc<Running>);
+
+impl Place {
+    fn take(among: &Arc<Running>) -> Self {
+        among.lock().running += 1;
+        Self(among.clone())
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

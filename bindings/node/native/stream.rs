@@ -7,7 +7,7 @@ use std::{
 };
 
 use evstream::{CloseReason, Events, Framing, Pull, Stream};
-use napi::bindgen_prelude::{Buffer, Either3, Null, Undefined};
+use napi::bindgen_prelude::{Either3, Null, Undefined};
 use napi_derive::napi;
 
 use crate::{
@@ -74,18 +74,31 @@ impl NativeStream {
 
 #[napi]
 impl NativePull {
-    /// The next bytes; undefined when there are none yet, null when the stream has ended.
-    #[napi(catch_unwind, ts_return_type = "Buffer | null | undefined")]
-    pub fn take(&mut self) -> Either3<Buffer, Null, Undefined> {
+    /// All there is to send, up to a limit; undefined when there is nothing, null when the stream has ended. Its number is
+    /// woken when it is worth asking again.
+    ///
+    /// As text, which JavaScript has and writes for much less than a buffer; and all at once, because each call costs.
+    #[napi(catch_unwind, ts_return_type = "string | null | undefined")]
+    pub fn take(&mut self) -> Either3<String, Null, Undefined> {
         let Some(pull) = &mut self.pull else { return Either3::B(Null) };
-        match pull.poll_next(&Context::from_waker(&self.waker)) {
-            Poll::Pending => Either3::C(()),
-            Poll::Ready(Some(chunk)) => Either3::A(Vec::from(chunk).into()),
-            Poll::Ready(None) => {
-                self.pull = None;
-                Either3::B(Null)
+        let mut taken = Vec::new();
+        while taken.len() < AT_ONCE_BYTES {
+            match pull.poll_next(&Context::from_waker(&self.waker)) {
+                Poll::Pending if taken.is_empty() => return Either3::C(()),
+                Poll::Pending => return Either3::A(text(taken)),
+                Poll::Ready(Some(chunk)) if taken.is_empty() => taken = chunk.into(),
+                Poll::Ready(Some(chunk)) => taken.extend_from_slice(&chunk),
+                Poll::Ready(None) => {
+                    self.pull = None;
+                    break;
+                }
             }
         }
+        if taken.is_empty() {
+            return Either3::B(Null);
+        }
+        self.waker.wake_by_ref();
+        Either3::A(text(taken))
     }
 
     /// How long the client may take nothing before `close('write-timeout')` is due.
@@ -96,8 +109,8 @@ impl NativePull {
 
     /// Ends it because the server does; gives back the last bytes to send, which ask the client to come back.
     #[napi(catch_unwind)]
-    pub fn finish(&mut self) -> Option<Buffer> {
-        self.pull.take().and_then(|mut pull| pull.finish()).map(|words| Vec::from(words).into())
+    pub fn finish(&mut self) -> Option<String> {
+        self.pull.take().and_then(|mut pull| pull.finish()).map(|words| text(words.into()))
     }
 
     #[napi(catch_unwind)]
@@ -111,3 +124,10 @@ impl NativePull {
 fn reason_of(name: &str) -> CloseReason {
     CloseReason::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or(CloseReason::Dropped)
 }
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("streams are UTF-8")
+}
+
+/// About what a socket takes at a time; more only waits in Node.
+const AT_ONCE_BYTES: usize = 64 * 1024;

@@ -33,9 +33,9 @@ export interface NativeStream {
 }
 
 export interface NativePull {
-  take(): Buffer | null | undefined
+  take(): string | null | undefined
   writeTimeoutMs(): number
-  finish(): Buffer | null
+  finish(): string | null
   close(reason: CloseReason): void
 }
 
@@ -166,7 +166,8 @@ function load (): Native {
   } catch (cause) {
     throw new Error(
       `evstream cannot load its native library. Either ${name} is not installed: npm leaves it out with --omit=optional, ` +
-      'or when a lockfile made on another platform does not name it. Or there is none for this platform: then install evstream ' +
-      'from its source, with Rust (https://rustup.rs): npm install <repository>/bindings/node', { cause })
+      'or when a lockfile made on another platform does not name it. Or a bundler has taken evstream along and must leave it ' +
+      "out, such as Next.js with serverExternalPackages: ['evstream']. Or there is none for this platform: then install " +
+      'evstream from its source, with Rust (https://rustup.rs): npm install <repository>/bindings/node', { cause })
   }
 }

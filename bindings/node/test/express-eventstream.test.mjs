@@ -138,3 +138,29 @@ describe('the published examples run with one line changed', () => {
     })
   }
 })
+
+test('the code of its README runs with one line changed', { timeout: 20_000 }, async t => {
+  const readme = readFileSync(join(dirname(require.resolve('express-eventstream')), 'README.md'), 'utf8')
+  const [setUp, mount, publish] = [...readme.matchAll(/^ {4}```\s*?\n(.*?)^ {4}```/gms)].map(match => match[1])
+  const code = [
+    setUp.replace("require('express-eventstream')", "require('evstream/express-eventstream')"),
+    mount.replace(/\{ events, grip \}\)$/m, '$&)'), // a parenthesis is missing there
+    publish,
+    "const server = yourApp.listen(0, () => { console.log('port', server.address().port) })"
+  ].join('\n')
+  assert.match(code, /evstream\/express-eventstream.*yourApp\.get\('\/events\/'.*yourApp\.post\('\/messages\/'/s)
+  const folder = mkdtempSync(join(tmpdir(), 'evstream-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  symlinkSync(modules, join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'server.js'), code)
+  const child = spawn(process.execPath, ['server.js'], { cwd: folder, env: { ...process.env, GRIP_URL: '' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
+  const port = Number(/port (\d+)/.exec(line)[1])
+  const client = await connect(port, '/events/?channel=messages')
+  await client.event('stream-open')
+  assert.equal((await fetch(`http://localhost:${port}/messages/`, { method: 'POST', body: 'hi' })).status, 201)
+  await client.event('message')
+  assert.equal(client.named('message')[0].data, '{"text":"hi"}')
+  client.close()
+})

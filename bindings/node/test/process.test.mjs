@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { connect } from './support/client.mjs'
+import { connect, eventually } from './support/client.mjs'
 
 const run = promisify(execFile)
 const folder = fileURLToPath(new URL('.', import.meta.url))
@@ -116,6 +118,34 @@ test('the same addon in several contexts of one process', { timeout: 20_000 }, a
   `)
   assert.equal(await child.line(), '0')
   assert.deepEqual(await child.exit(), { status: 0, signal: null })
+})
+
+test('node --watch restarts it while streams are open', { timeout: 30_000 }, async t => {
+  const file = join(mkdtempSync(join(folder, 'watch-')), 'app.mjs')
+  t.after(() => { rmSync(dirname(file), { recursive: true }) })
+  const app = `
+    import http from 'node:http'
+    import { Events } from 'evstream'
+    const events = new Events({ logger: false })
+    const server = http.createServer(events.express(['a'])).listen(0, '127.0.0.1', () => { console.log('port', server.address().port) })
+    setInterval(() => { for (let n = 0; n < 100; n++) events.publish('a', { data: n }) }, 1)
+  `
+  writeFileSync(file, app)
+  const child = spawn(process.execPath, ['--watch', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+  t.after(() => { child.kill('SIGKILL') })
+  let out = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', data => { out += data })
+  const ports = () => [...out.matchAll(/^port (\d+)\n/gm)].map(match => Number(match[1]))
+  for (let round = 1; round <= 3; round++) {
+    await eventually(() => ports().length === round, `start ${round}: ${out}`)
+    const client = await connect(ports().at(-1), '/')
+    await client.event('message')
+    writeFileSync(file, `${app}// ${round}\n`)
+    await client.until(() => client.ended, 'the end of the connection')
+  }
+  assert.doesNotMatch(out, /panick|fatal error|Segmentation|Failed running/i)
+  child.kill('SIGTERM')
+  await once(child, 'exit')
 })
 
 function start (code) {

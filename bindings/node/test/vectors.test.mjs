@@ -242,10 +242,10 @@ class App {
   /** What a stream has to say at this moment. */
   next ({ stream }) {
     const pull = stream.pull(0)
-    const chunks = []
-    for (let chunk = pull.take(); chunk; chunk = pull.take()) chunks.push(chunk)
+    let said = ''
+    for (let text = pull.take(); text; text = pull.take()) said += text
     pull.close('client')
-    return Buffer.concat(chunks).toString()
+    return said
   }
 
   position (n) {

@@ -47,7 +47,7 @@ impl Receipt {
 impl Receipt {
     /// The place of the event, which clients see as its `id`.
     #[getter]
-    fn id(&self) -> String {
+    fn position(&self) -> String {
         self.inner.position.to_string()
     }
 
@@ -96,8 +96,8 @@ impl Receipt {
 
     fn __repr__(&self) -> String {
         let local_only = if self.local_only { "True" } else { "False" };
-        let (id, streams) = (self.inner.position, self.inner.streams);
-        format!("Receipt(id='{id}', streams={streams}, local_only={local_only})")
+        let (position, streams) = (self.inner.position, self.inner.streams);
+        format!("Receipt(position='{position}', streams={streams}, local_only={local_only})")
     }
 }
 

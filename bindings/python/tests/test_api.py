@@ -7,6 +7,7 @@ import datetime
 import gc
 import json
 import logging
+import select
 import threading
 import time
 from typing import Any
@@ -32,9 +33,9 @@ def test_options_are_those_of_the_core() -> None:
 
 def test_receipts(events: Events) -> None:
     first, second = events.publish("a", 1), events.publish("a", 2)
-    assert first.id < second.id
+    assert first.position < second.position
     assert (first.streams, first.local_only, first.wait()) == (0, True, [])
-    assert repr(first) == f"Receipt(id='{first.id}', streams=0, local_only=True)"
+    assert repr(first) == f"Receipt(position='{first.position}', streams=0, local_only=True)"
 
 
 @pytest.mark.parametrize("grip", [None, "", []])
@@ -122,7 +123,7 @@ def test_subscribing(events: Events) -> None:
         events.publish("c", 0)
         events.publish("b", text="two\r\nlines")
         assert receipt.streams == 1
-        assert reader.next(5) == Received("a", "one", '{"n":1}', receipt.id)
+        assert reader.next(5) == Received("a", "one", '{"n":1}', receipt.position)
         second = reader.next(5)
         assert isinstance(second, Received)
         assert (second.channel, second.event, second.data) == ("b", None, "two\nlines")
@@ -195,6 +196,19 @@ async def test_subscribing_in_a_coroutine(events: Events) -> None:
     await asyncio.wait_for(asyncio.gather(*tasks), 10)
 
 
+def test_one_wake_up_of_a_loop_for_all_that_has_happened() -> None:
+    wakeups = _native.Wakeups()
+    waiters = [wakeups.waiter(key) for key in range(100)]
+    for waiter in waiters:
+        waiter.wake()
+    assert select.select([wakeups.fileno()], [], [], 0)[0]
+    assert wakeups.take() == list(range(100))
+    assert not select.select([wakeups.fileno()], [], [], 0)[0]
+    waiters[7].wake()
+    assert select.select([wakeups.fileno()], [], [], 0)[0]
+    assert wakeups.take() == [7]
+
+
 async def test_closing_in_another_thread_ends_a_reader_in_a_coroutine(events: Events) -> None:
     """At once, though the loop has nothing else to do."""
     reader = events.subscribe("a")
@@ -222,7 +236,7 @@ def test_publishing_from_many_threads(events: Events) -> None:
     while len(ids) < 4_000:
         message = reader.next(10)
         assert isinstance(message, Received)
-        ids.append(message.id)
+        ids.append(message.position)
     assert ids == sorted(set(ids))
     for thread in threads:
         thread.join()

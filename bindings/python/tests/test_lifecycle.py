@@ -6,11 +6,12 @@ import signal
 import socket
 import time
 import zlib
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from support import COMPRESSED, SERVERS, TLS, UNCOMPRESSED, Kind, ServerProcess, until
+from support import COMPRESSED, SERVERS, TLS, UNCOMPRESSED, UVICORN, Kind, ServerProcess, until
 
 ADOPTING = [name for name, kind in SERVERS.items() if kind.adopts]
 # Every server but those that end at once however many streams are open, which would prove nothing.
@@ -75,11 +76,22 @@ def test_a_server_stops_while_streams_are_open(name: str, number: signal.Signals
             rest(client)
 
 
-def test_uvicorn_reloads_while_streams_are_open() -> None:
-    kind = Kind(SERVERS["uvicorn-httptools"].command + " --reload")
+@pytest.mark.parametrize("env", [{}, {"ADOPT": "0"}], ids=["adopted", "pulled"])
+def test_uvicorn_reloads_while_streams_are_open(tmp_path: Path, env: dict[str, str]) -> None:
+    source = tmp_path / "reloaded.py"
+    source.write_text("from fastapi_app import app\n")
+    kind = Kind(f"{UVICORN} --reload --reload-dir {tmp_path} --app-dir {tmp_path} reloaded:app", env)
     with ServerProcess(kind) as server:
         client = dial(server, "/events/?channel=a")
         wait_for(client, b"stream-open")
+        before = server.publish("a", 1)["id"]
+        begun = time.monotonic()
+        source.write_text("from fastapi_app import app\n# changed\n")
+        assert b"retry:" in rest(client)
+        assert time.monotonic() - begun < SOON_S, server.log()
+        client = dial(server, "/events/?channel=a")
+        wait_for(client, b"stream-open")
+        assert server.publish("a", 1)["id"][:8] != before[:8]
         assert server.stop() < SOON_S, server.log()
         assert b"retry:" in rest(client)
 

@@ -37,14 +37,14 @@ print(threading.active_count(), len(os.listdir("/proc/self/task")))
 def test_events_made_before_a_fork_begin_anew_in_the_child(busy: bool) -> None:
     program = f"""
 events = Events()
-parent_id = events.publish("a", 1).id
+parent_id = events.publish("a", 1).position
 if {busy}:
     server = events.serve()
     reader = events.subscribe("a")
 pid = os.fork()
 if pid == 0:
     signal.alarm(20)
-    assert events.publish("a", 2).id[:8] != parent_id[:8]
+    assert events.publish("a", 2).position[:8] != parent_id[:8]
     assert events.stats()["published"] == 1
     with events.subscribe("a") as own:
         assert events.publish("a", 3).streams == 1
@@ -62,7 +62,7 @@ if pid == 0:
     events.close()
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-assert events.publish("a", 4).id[:8] == parent_id[:8]
+assert events.publish("a", 4).position[:8] == parent_id[:8]
 if {busy}:
     assert reader.next(5).json() == 4
     socket.create_connection(("127.0.0.1", server.port), 5).close()

@@ -7,6 +7,7 @@ import socket
 
 import httpx
 import pytest
+import requests
 from support import ServerProcess, until
 
 
@@ -23,6 +24,15 @@ def test_an_event_reaches_a_stream(server: ServerProcess) -> None:
         event = client.next()
         assert (event.event, event.id, event.json()) == ("message", receipt["id"], {"n": 1, "text": "zwölf\n€"})
     until(lambda: server.stats()["open"] == 0, "the stream is closed")
+
+
+def test_requests_reads_a_stream(server: ServerProcess) -> None:
+    """Another client than that of the other tests."""
+    with requests.get(f"{server.url}/events/?channel=r", stream=True, timeout=15) as response:
+        lines = response.iter_lines(chunk_size=1)
+        assert next(line for line in lines if line.startswith(b"event")) == b"event: stream-open"
+        server.publish("r", "hi")
+        assert next(line for line in lines if line == b'data: "hi"')
 
 
 def test_many_streams_at_once(server: ServerProcess) -> None:

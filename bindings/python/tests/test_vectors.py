@@ -100,7 +100,7 @@ def test_publish(case: dict[str, Any]) -> None:
             publish(events, case["channel"], case["event"])
         assert raised.value.code == expected["code"]
         assert expected.get("text", "") in str(raised.value)
-        assert events.publish("a", 1).id == fill("{{pos:1}}", events)
+        assert events.publish("a", 1).position == fill("{{pos:1}}", events)
 
 
 @cases("open")
@@ -158,9 +158,9 @@ def publish(events: Events, channel: str, event: dict[str, Any]) -> str:
     only(event, "data", "data_repeat", "json", "name", "retry_ms", "comment")
     options = {"event": event.get("name"), "retry_ms": event.get("retry_ms"), "comment": event.get("comment")}
     if "json" in event:
-        return events.publish(channel, event["json"], **options).id
+        return events.publish(channel, event["json"], **options).position
     part, times = event.get("data_repeat", (event.get("data"), 1))
-    return events.publish(channel, text=part * times, **options).id
+    return events.publish(channel, text=part * times, **options).position
 
 
 def drain(pull: Pull) -> bytes:

@@ -47,7 +47,7 @@ def publish_message(request: HttpRequest) -> JsonResponse:
         receipt = send_event("messages", "message", {"text": text})
     except (EvstreamError, KeyError, TypeError, ValueError) as error:
         return JsonResponse({"error": f"a message is a form or a JSON object with a `text`: {error}"}, status=400)
-    return JsonResponse({"id": receipt.id})
+    return JsonResponse({"id": receipt.position})
 
 
 @never_cache

@@ -58,7 +58,7 @@ async def publish_message(request: Request) -> JSONResponse:
         receipt = events.publish("messages", {"text": text}, event="message")
     except (EvstreamError, KeyError, TypeError, ValueError) as error:
         return JSONResponse({"error": f"a message is a form or a JSON object with a `text`: {error}"}, 400)
-    return JSONResponse({"id": receipt.id})
+    return JSONResponse({"id": receipt.position})
 
 
 @app.get("/")

@@ -35,7 +35,7 @@ def publish_message() -> tuple[dict[str, str], int]:
         receipt = events.publish("messages", {"text": text}, event="message")
     except EvstreamError as error:
         return {"error": str(error)}, 400
-    return {"id": receipt.id}, 200
+    return {"id": receipt.position}, 200
 
 
 @app.get("/", defaults={"name": "index.html"})

@@ -129,16 +129,14 @@ class StreamBody extends Readable {
   }
 
   #take (): void {
-    while (this.#wanted && this.#pull) {
-      const chunk = this.#pull.take()
-      if (chunk === undefined) return
-      this.#wanted = this.push(chunk)
-    }
+    if (!this.#wanted || !this.#pull) return
+    const text = this.#pull.take()
+    if (text !== undefined) this.#wanted = this.push(text, 'utf8')
   }
 
   #finish (): void {
     const lastWords = this.#pull?.finish()
-    if (lastWords) this.push(lastWords)
+    if (lastWords) this.push(lastWords, 'utf8')
     this.push(null)
     this.#wanted = false
   }

@@ -71,7 +71,7 @@ function bodyOf (host: Host, source: FetchSource, request: Request, reply: Nativ
     pull = undefined
     wake()
   }
-  let lastWords: Buffer | null | undefined
+  let lastWords: string | null | undefined
   let cancelled = false
   const onAbort = (): void => { end('client') }
   // Hono on Node tells which request of Node's it is.
@@ -89,14 +89,14 @@ function bodyOf (host: Host, source: FetchSource, request: Request, reply: Nativ
     // Called when the consumer can take more, and not again before the promise is kept.
     async pull (controller) {
       for (;;) {
-        const chunk = pull ? pull.take() : null
-        if (chunk) {
-          controller.enqueue(chunk)
+        const text = pull ? pull.take() : null
+        if (text) {
+          controller.enqueue(encoder.encode(text))
           return
         }
-        if (chunk === null) {
+        if (text === null) {
           if (cancelled) return
-          if (lastWords) controller.enqueue(lastWords)
+          if (lastWords) controller.enqueue(encoder.encode(lastWords))
           end('dropped')
           controller.close()
           return
@@ -110,3 +110,6 @@ function bodyOf (host: Host, source: FetchSource, request: Request, reply: Nativ
     }
   }, { highWaterMark: 1 })
 }
+
+/** Each chunk gets memory of its own, because whoever reads it may transfer it. */
+const encoder = new TextEncoder()

@@ -22,18 +22,13 @@ export function pump (host: Host, req: IncomingMessage, res: ServerResponse, str
   let timeout: NodeJS.Timeout | undefined
 
   const write = (): void => {
-    while (!blocked) {
-      const chunk = pull.take()
-      if (chunk === undefined) return
-      if (chunk === null) {
-        end('dropped')
-        return
-      }
-      send(chunk)
-    }
+    if (blocked) return
+    const text = pull.take()
+    if (text === null) end('dropped')
+    else if (text !== undefined) send(text)
   }
-  const send = (chunk: Buffer): void => {
-    blocked = !res.write(chunk)
+  const send = (text: string): void => {
+    blocked = !res.write(text, 'utf8')
     flush(res)
     if (blocked) {
       // Nothing more is taken from the stream meanwhile, so a client that does not read costs what is in the buffers.
@@ -59,7 +54,7 @@ export function pump (host: Host, req: IncomingMessage, res: ServerResponse, str
   const onClose = (): void => { end('client') }
   const forgetServer = onServerClose(req, res, () => {
     const lastWords = pull.finish()
-    if (lastWords) res.write(lastWords)
+    if (lastWords) res.write(lastWords, 'utf8')
     end('shutdown')
   })
   res.on('drain', onDrain)

@@ -16,8 +16,8 @@ class Received:
     """Its type; absent means `message`."""
     data: str
     """Its data, with LF between lines."""
-    id: str
-    """Its place."""
+    position: str
+    """Its place, which clients see as its `id`."""
 
     def json(self) -> Any:
         """The data, read as JSON."""
@@ -26,7 +26,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Events of these channels were missed, because the reader was too slow; reading goes on after `id`."""
+    """Events of these channels were missed, because the reader was too slow; reading goes on after `position`."""
 
     channels: list[str]
-    id: str
+    position: str

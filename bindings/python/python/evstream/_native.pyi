@@ -74,7 +74,7 @@ class Receipt:
     """Where an event went."""
 
     @property
-    def id(self) -> str:
+    def position(self) -> str:
         """The place of the event, which clients see as its `id`."""
     @property
     def streams(self) -> int:

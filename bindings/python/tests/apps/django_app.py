@@ -95,7 +95,7 @@ async def decide_later(request):
 @csrf_exempt
 def publish(request, channel):
     receipt = send_event(channel, "message", json.loads(request.body))
-    return JsonResponse({"id": receipt.id, "streams": receipt.streams, "proxies": receipt.wait()})
+    return JsonResponse({"id": receipt.position, "streams": receipt.streams, "proxies": receipt.wait()})
 
 
 urlpatterns = [

@@ -70,7 +70,7 @@ async def decided_sync(request: Request):
 @app.post("/publish/{channel}")
 async def publish(channel: str, request: Request):
     receipt = await events.apublish(channel, await request.json(), event="message")
-    return {"id": receipt.id, "streams": receipt.streams, "proxies": receipt.wait(0)}
+    return {"id": receipt.position, "streams": receipt.streams, "proxies": receipt.wait(0)}
 
 
 @app.get("/stats")

@@ -56,7 +56,7 @@ app.add_url_rule("/decided", view_func=events.flask(decide_later), endpoint="dec
 @app.post("/publish/<channel>")
 def publish(channel):
     receipt = events.publish(channel, request.get_json(force=True), event="message")
-    return jsonify(id=receipt.id, streams=receipt.streams, proxies=receipt.wait())
+    return jsonify(id=receipt.position, streams=receipt.streams, proxies=receipt.wait())
 
 
 @app.get("/stats")
