@@ -158,7 +158,8 @@ fn megabytes_that_were_lost_or_missed_come_whole() {
     texts.push("after all".to_owned());
     back.expect_texts(&texts[1..]);
     for source in [source, back] {
-        assert_eq!((source.state().heads.len(), source.state().count("stream-reset")), (1, 0));
+        let state = source.state();
+        assert_eq!((state.heads.len(), state.count("stream-reset")), (1, 0));
     }
 }
 
