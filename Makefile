@@ -79,7 +79,7 @@ test-nightly: ## The C library under Miri and a thread sanitizer; needs a nightl
 
 .PHONY: test-node
 test-node: ## The Node package: real frameworks, clients and processes
-	@scripts/need cargo node pushpin chromium
+	@scripts/need cargo chromium node npm:tests/browser pushpin
 	scripts/test-node
 
 .PHONY: test-python

@@ -1,8 +1,10 @@
 // The subject's side of the protocol in ../../README.md: obeys the lines on standard input.
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
@@ -13,7 +15,7 @@ import { runInNewContext } from 'node:vm'
 export async function run (app, publish) {
   const server = http.createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  collectGarbageAfterOpening(server)
+  await rest(server)
   console.log(`READY 127.0.0.1:${server.address().port} /events/?channel={channel}`)
   await obey({ publish })
 }
@@ -68,10 +70,21 @@ export async function obey ({ publish, flush = () => {} }) {
   process.exit()
 }
 
-/** So that memory is what streams hold, and not what V8 has yet to collect of requests that are over, which is a matter of luck. */
-function collectGarbageAfterOpening (server) {
+/**
+ * Makes memory be what streams hold. V8's heap grows with the first thousands of requests, whatever they are, so those come
+ * first; and what it has yet to collect, and holes in what it has collected, are a matter of luck, so there are none.
+ */
+async function rest (server) {
+  const warmUp = spawn(process.execPath, [fileURLToPath(new URL('warm-up.js', import.meta.url)), server.address().port], { stdio: 'inherit' })
+  const [status] = await once(warmUp, 'exit')
+  if (status !== 0) throw new Error(`warming up failed with ${status}`)
   setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc')
+  const gc = runInNewContext('gc')
+  const collect = () => {
+    setFlagsFromString('--compact-on-every-full-gc')
+    gc()
+    setFlagsFromString('--no-compact-on-every-full-gc')
+  }
   collect()
   const quiet = setTimeout(collect, QUIET_MS)
   server.on('connection', () => { quiet.refresh() })

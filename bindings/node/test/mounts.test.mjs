@@ -8,6 +8,7 @@ import { describe, test } from 'node:test'
 import compression from 'compression'
 import express5 from 'express5'
 import { EventSource } from 'eventsource'
+import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { Events, Forbidden } from 'evstream'
 import { apps, bare, connections, listen, neverAdopting } from './support/apps.mjs'
 import { connect, eventually } from './support/client.mjs'
@@ -133,6 +134,18 @@ for (const [name, start] of Object.entries(apps)) {
         page.close()
         assert.equal(asked.length, 8, 'a request that needs no decision was asked about')
         assert.equal(events.stats().opened, 4)
+      })
+
+      test('serves eventsource-parser over fetch', async t => {
+        const { events, port } = await app(t, start, ['a'], { adopt })
+        const response = await fetch(`http://127.0.0.1:${port}/events/`)
+        const reading = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()).getReader()
+        assert.equal((await reading.read()).value.event, 'stream-open')
+        const { position } = await events.publish('a', { event: 'x', text: 'two\nlines' })
+        const { id, event, data } = (await reading.read()).value
+        assert.deepEqual([id, event, data], [position, 'x', 'two\nlines'])
+        await reading.cancel()
+        await eventually(() => events.stats().open === 0)
       })
 
       test('serves the eventsource package, which comes back with its position', async t => {

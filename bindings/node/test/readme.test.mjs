@@ -95,7 +95,7 @@ test('the chapter of the project', async t => {
   assert.deepEqual(JSON.parse((await client()).events[0].data).channels, ['room-7'])
 })
 
-test('publishing and reading', { timeout: 60_000 }, async t => {
+test('publishing and reading', { timeout: 120_000 }, async t => {
   const snippet = code('ts', 'events.subscribe(')
   const typed = `import { Events } from 'evstream'\nimport { Readable } from 'node:stream'\ndeclare const source: Readable\ndeclare const signal: AbortSignal\n${snippet}`
   const file = join(folder, 'reading.mts')

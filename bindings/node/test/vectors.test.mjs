@@ -46,7 +46,7 @@ each('query', ['query', 'expected'], ({ query, expected }, app) => {
 })
 
 each('position', ['last_event_id', 'via', 'expected'], ({ last_event_id: id, via, expected }, app) => {
-  only(expected, ['at', 'reset', 'stopped'])
+  only(expected, ['at', 'reset', 'open_id', 'stopped'])
   for (let n = 1; n <= 12; n++) app.publish('a', { text: String(n) })
   const text = app.fill(id)
   const reply = via === 'header'
@@ -62,7 +62,7 @@ each('position', ['last_event_id', 'via', 'expected'], ({ last_event_id: id, via
   if (expected.reset === undefined) {
     assert.deepEqual(first, [['stream-open', app.position(expected.at)]])
   } else {
-    assert.deepEqual(first, [['stream-open', undefined], ['stream-reset', app.position(12)]])
+    assert.deepEqual(first, [['stream-open', app.fill(expected.open_id)], ['stream-reset', app.position(12)]])
     assert.match(String(reply.body), new RegExp(`"reason":"${expected.reset}"}\n\n$`))
   }
   const rest = parse(app.next(reply)).map(({ data }) => Number(data))
