@@ -50,7 +50,7 @@ impl Events {
         }
         // Letting go of the interpreter costs more than publishing a small event does.
         let receipt = if self.grip || data.len() > LARGE_BYTES {
-            py.detach(|| self.inner.publish(channel, message))
+            wait(py, || self.inner.publish(channel, message))
         } else {
             self.inner.publish(channel, message)
         };
@@ -70,7 +70,7 @@ impl Events {
 
     /// Reads channels in this process, from now on.
     fn subscribe(&self, py: Python<'_>, channels: Vec<String>) -> Result<Subscription> {
-        let subscription = py.detach(|| self.inner.subscribe(channels.iter().map(String::as_str)))?;
+        let subscription = wait(py, || self.inner.subscribe(channels.iter().map(String::as_str)))?;
         Ok(Subscription::new(subscription))
     }
 
@@ -84,7 +84,7 @@ impl Events {
         channels: Option<Vec<String>>,
         authorize: Option<Py<PyAny>>,
     ) -> Result<Server> {
-        py.detach(|| Server::bind(&self.inner, address, path, channels, authorize))
+        wait(py, || Server::bind(&self.inner, address, path, channels, authorize))
     }
 
     /// Figures at this moment.
@@ -101,7 +101,7 @@ impl Events {
     /// Ends all adopted streams within `timeout` seconds, and does not wait for it.
     fn end_streams(&self, py: Python<'_>, timeout: f64) {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-        py.detach(|| self.inner.end_streams(timeout));
+        wait(py, || self.inner.end_streams(timeout));
     }
 
     /// Ends everything within `timeout` seconds; gives the number of events that proxies did not get.

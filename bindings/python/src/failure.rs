@@ -3,7 +3,7 @@
 use std::{error::Error as _, sync::Mutex};
 
 use evstream::{Error, ErrorKind};
-use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock};
+use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock, types::PyDict};
 
 /// What a function of this module fails with.
 #[derive(Debug)]
@@ -48,10 +48,15 @@ impl From<Failure> for PyErr {
 
 /// The exception that `evstream._errors` has for an error.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let make =
-        MAKE.get_or_try_init(py, || py.import("evstream._errors")?.getattr("from_code").map(Bound::unbind))?;
-    let exception = make.bind(py).call1((error.code(), error.to_string(), error.is_retryable()))?;
+    static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let classes = CLASSES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+        Ok(py.import("evstream._errors")?.getattr("CLASSES")?.cast_into::<PyDict>()?.unbind())
+    })?;
+    let class = classes.bind(py).get_item(error.code())?;
+    let class = class.map_or_else(|| py.import("evstream._errors")?.getattr("EvstreamError"), Ok)?;
+    let exception = class.call1((error.to_string(),))?;
+    exception.setattr("code", error.code())?;
+    exception.setattr("retryable", error.is_retryable())?;
     let exception = PyErr::from_value(exception);
     if let Some(cause) = error.source() {
         exception.set_cause(py, Some(PyRuntimeError::new_err(cause.to_string())));

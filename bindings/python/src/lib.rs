@@ -28,7 +28,7 @@ mod _native {
     use super::{
         access::Access,
         events::Events,
-        logging::{next_log_records, reset_logging, set_log_level, stop_logging},
+        logging::{next_log_records, set_log_level, stop_logging},
         options::options,
         pull::Pull,
         receipt::Receipt,
@@ -36,9 +36,16 @@ mod _native {
         request::{Request, is_link},
         server::Server,
         subscription::Subscription,
-        waiting::waiting,
+        waiting::end_waiting,
         wakeups::{Waiter, Wakeups},
     };
+
+    /// Starts over, in a forked child, whose copies of locks may be locked for ever.
+    #[pyfunction]
+    fn reset_after_fork() {
+        super::logging::reset();
+        super::waiting::reset();
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -55,7 +55,7 @@ static LEVEL: AtomicU8 = AtomicU8::new(INFO);
 
 /// Has the core's log records come here, unless the process has another place for them.
 pub(crate) fn install() {
-    reset_logging();
+    reset();
     let _ = tracing::subscriber::set_global_default(Forwarder);
 }
 
@@ -91,8 +91,7 @@ pub(crate) fn stop_logging() {
 }
 
 /// Starts over, in a forked child.
-#[pyfunction]
-pub(crate) fn reset_logging() {
+pub(crate) fn reset() {
     // The old one is leaked: a thread that is not there any more may hold its lock.
     QUEUE.store(Box::leak(Box::default()), Ordering::SeqCst);
 }

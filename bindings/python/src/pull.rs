@@ -34,15 +34,16 @@ impl Pull {
 
     /// Lets `read` have the stream. Nobody waits for a lock meanwhile, so that the interpreter may be let go of.
     fn with<T>(&self, read: impl FnOnce(&mut evstream::Pull) -> T) -> Result<Option<T>> {
-        let state = std::mem::replace(&mut *lock(&self.0), State::Busy);
-        let mut pull = match state {
+        let mut state = lock(&self.0);
+        let mut pull = match std::mem::replace(&mut *state, State::Busy) {
             State::Idle(pull) => pull,
             State::Busy => return Err(Failure::busy("stream")),
             State::Ended => {
-                *lock(&self.0) = State::Ended;
+                *state = State::Ended;
                 return Ok(None);
             }
         };
+        drop(state);
         let result = read(&mut pull);
         let mut state = lock(&self.0);
         if matches!(*state, State::Busy) {

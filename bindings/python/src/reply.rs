@@ -9,6 +9,7 @@ use crate::{
     failure::{Failure, Result, lock},
     pull::Pull,
     sys::take_fd,
+    waiting::wait,
 };
 
 /// An answer: a status, headers, the first bytes of the body, and perhaps a stream that goes on after them.
@@ -59,14 +60,14 @@ impl Reply {
             take_fd(fd).ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "-1 is no descriptor"))?;
         let stream = self.take()?;
         let framing = if chunked { Framing::Chunked } else { Framing::Close };
-        py.detach(|| self.events.adopt(stream, socket, framing, first))?;
+        wait(py, || self.events.adopt(stream, socket, framing, first))?;
         Ok(())
     }
 
     /// Lets the caller take the stream's bytes piece by piece.
     fn pull(&self, py: Python<'_>) -> Result<Pull> {
         let stream = self.take()?;
-        Ok(Pull::new(py.detach(|| self.events.pull(stream))?))
+        Ok(Pull::new(wait(py, || self.events.pull(stream))?))
     }
 
     /// Lets go of the stream, if nobody drives it yet.

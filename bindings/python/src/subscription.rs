@@ -7,7 +7,7 @@ use std::{
 };
 
 use evstream::{ErrorKind, Message};
-use pyo3::{prelude::*, sync::PyOnceLock};
+use pyo3::prelude::*;
 
 use crate::{
     failure::{Failure, Result, lock},
@@ -34,15 +34,16 @@ impl Subscription {
 
     /// Lets `read` have the subscription. Nobody waits for a lock meanwhile, so that the interpreter may be let go of.
     fn with<T>(&self, read: impl FnOnce(&mut evstream::Subscription) -> T) -> Result<Option<T>> {
-        let state = std::mem::replace(&mut *lock(&self.0), State::Busy);
-        let mut subscription = match state {
+        let mut state = lock(&self.0);
+        let mut subscription = match std::mem::replace(&mut *state, State::Busy) {
             State::Idle(subscription) => subscription,
             State::Busy => return Err(Failure::busy("subscription")),
             State::Ended => {
-                *lock(&self.0) = State::Ended;
+                *state = State::Ended;
                 return Ok(None);
             }
         };
+        drop(state);
         let result = read(&mut subscription);
         let mut state = lock(&self.0);
         if matches!(*state, State::Busy) {
@@ -82,18 +83,15 @@ impl Subscription {
     }
 }
 
-/// A message as the classes of `evstream._messages` show it.
+/// A message as `evstream._messages` reads it: what an event has, or what a reset has. The classes are Python code, which
+/// must not run here.
 fn show(py: Python<'_>, message: Message) -> PyResult<Py<PyAny>> {
-    static RECEIVED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    static RESET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = |name| py.import("evstream._messages")?.getattr(name).map(Bound::unbind);
-    match message {
-        Message::Event(event) => RECEIVED
-            .get_or_try_init(py, || class("Received"))?
-            .call1(py, (event.channel, event.name, event.data, event.position.to_string())),
-        Message::Reset { channels, position } => {
-            RESET.get_or_try_init(py, || class("Reset"))?.call1(py, (channels, position.to_string()))
+    let fields = match message {
+        Message::Event(event) => {
+            (event.channel, event.name, event.data, event.position.to_string()).into_pyobject(py)?
         }
-        other => Err(Failure::new(ErrorKind::Internal, format!("no class for {other:?}")).into()),
-    }
+        Message::Reset { channels, position } => (channels, position.to_string()).into_pyobject(py)?,
+        other => return Err(Failure::new(ErrorKind::Internal, format!("no fields for {other:?}")).into()),
+    };
+    Ok(fields.into_any().unbind())
 }

@@ -71,6 +71,20 @@ print("ok")
     assert run(program) == "ok\n"
 
 
+def test_a_child_does_not_wait_for_the_threads_of_its_parent() -> None:
+    program = """
+events = Events()
+events.subscribe("a")
+pid = os.fork()
+if pid == 0:
+    assert evstream._native.end_waiting() == 0
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
 def test_a_child_does_not_keep_the_port_of_its_parent() -> None:
     program = """
 import select
@@ -203,6 +217,18 @@ def flood():
     except evstream.ClosedError:
         pass
 for _ in range(3): threading.Thread(target=flood, daemon=True).start()
+time.sleep(0.1)
+""",
+    "threads that never stop": """
+sys.setswitchinterval(1e-6)
+def read(reader):
+    for _ in reader: pass
+def flood():
+    while True:
+        try: events.publish("a", 1)
+        except evstream.ClosedError: pass
+for _ in range(4): threading.Thread(target=read, args=[events.subscribe("a")], daemon=True).start()
+for _ in range(2): threading.Thread(target=flood, daemon=True).start()
 time.sleep(0.1)
 """,
     "an event loop that is flooded": """

@@ -10,13 +10,6 @@ class EvstreamError(Exception):
     retryable: bool = False
     """Whether the same call may succeed later."""
 
-    def __init__(self, text: str, *, code: str | None = None, retryable: bool | None = None) -> None:
-        super().__init__(text)
-        if code is not None:
-            self.code = code
-        if retryable is not None:
-            self.retryable = retryable
-
 
 class InvalidError(EvstreamError, ValueError):
     """What was given is not allowed; the text says what is (`invalid-argument`, `invalid-channel`)."""
@@ -72,7 +65,8 @@ class Forbidden(Exception):
     """Raised by an application's function for channels: the client is told `forbidden`, with this text."""
 
 
-_CLASSES: dict[str, type[EvstreamError]] = {
+# The core makes its exceptions of these, and sets `code` and `retryable`. None of them has code of its own in Python.
+CLASSES: dict[str, type[EvstreamError]] = {
     "invalid-config": ConfigError,
     "invalid-channel": InvalidError,
     "invalid-event": InvalidEventError,
@@ -87,8 +81,3 @@ _CLASSES: dict[str, type[EvstreamError]] = {
     "proxy-rejected": ProxyError,
     "unauthorized": ProxyError,
 }
-
-
-def from_code(code: str, text: str, retryable: bool) -> EvstreamError:
-    """The exception for an error of the core."""
-    return _CLASSES.get(code, EvstreamError)(text, code=code, retryable=retryable)

@@ -12,7 +12,7 @@ from . import _asgi, _native, _process, _wsgi
 from ._aio import Waiting
 from ._channels import Channels, Rule
 from ._errors import DeadlineError, ForkedError, InvalidError, InvalidEventError
-from ._messages import Received, Reset
+from ._messages import Received, Reset, from_fields
 from ._native import Receipt
 from ._request import HttpRequest
 
@@ -305,9 +305,9 @@ class Subscription(_Owned):
         while True:
             self._check_process()
             # In slices, so that Ctrl-C comes through.
-            ready, message = self._native.next(max(0.0, min(left, SLICE_S)))
+            ready, fields = self._native.next(max(0.0, min(left, SLICE_S)))
             if ready:
-                return message
+                return None if fields is None else from_fields(fields)
             left -= SLICE_S
             if left <= 0:
                 raise DeadlineError("the channels had no event in the time given")
@@ -334,12 +334,12 @@ class Subscription(_Owned):
         self._check_process()
         self._waiting = Waiting()
         try:
-            message = await self._waiting.next(self._native)
+            fields = await self._waiting.next(self._native)
         finally:
             self._waiting = None
-        if message is None:
+        if fields is None:
             raise StopAsyncIteration
-        return message
+        return from_fields(fields)
 
     def __enter__(self) -> Self:
         return self

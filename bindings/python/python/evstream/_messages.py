@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,11 @@ class Reset:
 
     channels: list[str]
     position: str
+
+
+Fields: TypeAlias = "tuple[str, str | None, str, str] | tuple[list[str], str]"
+
+
+def from_fields(fields: Fields) -> Received | Reset:
+    """A message from what the core gives, which is that of one or of the other."""
+    return Received(*fields) if len(fields) == 4 else Reset(*fields)

@@ -64,7 +64,7 @@ def _end() -> None:
     if _log_thread is not None:
         _log_thread.join(EXIT_TIMEOUT_S)
     deadline = time.monotonic() + EXIT_TIMEOUT_S
-    while _native.waiting() and time.monotonic() < deadline:
+    while _native.end_waiting() and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -72,7 +72,7 @@ def _after_fork_in_child() -> None:
     global _log_lock, _log_thread
     _log_lock = threading.Lock()
     _log_thread = None
-    _native.reset_logging()
+    _native.reset_after_fork()
     for events in list(_all):
         events._renew()
 
