@@ -33,6 +33,7 @@ def test_requests_reads_a_stream(server: ServerProcess) -> None:
         assert next(line for line in lines if line.startswith(b"event")) == b"event: stream-open"
         server.publish("r", "hi")
         assert next(line for line in lines if line == b'data: "hi"')
+    until(lambda: server.stats()["open"] == 0, "the stream is closed")
 
 
 def test_many_streams_at_once(server: ServerProcess) -> None:
