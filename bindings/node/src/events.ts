@@ -72,7 +72,6 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
   constructor (options: EventsOptions = {}) {
     super()
     const { adopt = true, logger = defaultLogger(), ...settings } = options
-    if (settings.grip === '') delete settings.grip // a `GRIP_URL` that is set to nothing
     if (typeof adopt !== 'boolean') throw errorOf('invalid-config', `adopt takes true or false, not ${String(adopt)}`)
     const taker = logger === false ? {} : logger
     const given = Object.entries(settings).filter(([, value]) => value !== undefined && value !== null)

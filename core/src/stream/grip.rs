@@ -10,7 +10,7 @@ use super::{
     request::{Now, Request},
 };
 use crate::{
-    config::Config,
+    config::{Config, Secret},
     error::{Error, ErrorKind, Result},
     grip::{Hold, Last, Link, LinkKey, Prefix, Proxy, Refusal, Verdict, parse_grip_last, verify_request},
     log::{Gap, Item, Subscription},
@@ -43,9 +43,11 @@ pub(super) enum Route<'a> {
 impl Grip {
     /// `None` when no proxy is configured. Fails with `invalid-config`, never showing a secret.
     pub(super) fn new(config: &Config) -> Result<Option<Self>> {
-        let proxies = config.grip.iter().map(|url| {
+        // An environment variable that is set to nothing names no proxy.
+        let urls = config.grip.iter().map(Secret::reveal).filter(|url| !url.trim().is_empty());
+        let proxies = urls.map(|url| {
             let verify_key = Some(config.grip_verify_key.reveal()).filter(|key| !key.is_empty());
-            Proxy::parse_with_verify_key(url.reveal(), verify_key)
+            Proxy::parse_with_verify_key(url, verify_key)
                 .map(|proxy| proxy.trust_unverified(config.grip_trust_unverified))
         });
         let proxies: Vec<Proxy> = proxies.collect::<Result<_>>()?;

@@ -179,6 +179,13 @@ fn a_quiet_channel_is_remembered_until_the_proxy_asks() {
     assert_eq!(String::from_utf8_lossy(&reply.body), "", "nothing was lost on this one");
 }
 
+#[test]
+fn an_empty_grip_url_is_no_proxy() {
+    let urls = |urls: &[&str]| Config::new().grip(urls.iter().map(|url| url.to_string().into()).collect());
+    assert!(new_hub(urls(&["", " "])).grip().is_none());
+    assert_eq!(new_hub(urls(&["", "http://127.0.0.1:9"])).grip().unwrap().proxies.len(), 1);
+}
+
 fn behind_a_proxy() -> Config {
     Config::new().grip(vec!["http://127.0.0.1:9".to_owned().into()]).grip_trust_unverified(true)
 }

@@ -84,8 +84,6 @@ class Events:
         **options: Unpack[Options],
     ) -> None:
         self._grip = bool(options.get("grip"))
-        if not self._grip:
-            options.pop("grip", None)  # such as an environment variable that is set to nothing
         self._options = dict(options)
         self._native = _native.Events(self._options)
         self._encode = _encode if json is None else json
