@@ -23,7 +23,7 @@ pub(crate) struct Events {
 impl Events {
     #[new]
     fn new(options: &Bound<'_, PyDict>) -> Result<Self> {
-        let grip = options.contains("grip")?;
+        let grip = options.get_item("grip")?.is_some_and(|grip| grip.is_truthy().unwrap_or(true));
         Ok(Self { inner: evstream::Events::new(options::config(options)?)?, grip })
     }
 
@@ -54,7 +54,7 @@ impl Events {
         } else {
             self.inner.publish(channel, message)
         };
-        Ok(Receipt::new(receipt?, !self.grip))
+        Ok(Receipt::new(receipt?))
     }
 
     /// Answers a request that needs no word from the application.

@@ -20,9 +20,6 @@ use crate::{
 #[pyclass(frozen, module = "evstream")]
 pub(crate) struct Receipt {
     inner: evstream::Receipt,
-    /// Whether there is no proxy.
-    #[pyo3(get)]
-    local_only: bool,
     delivered: Mutex<Option<Delivered>>,
 }
 
@@ -38,8 +35,8 @@ impl std::fmt::Debug for Receipt {
 }
 
 impl Receipt {
-    pub(crate) fn new(inner: evstream::Receipt, local_only: bool) -> Self {
-        Self { inner, local_only, delivered: Mutex::default() }
+    pub(crate) fn new(inner: evstream::Receipt) -> Self {
+        Self { inner, delivered: Mutex::default() }
     }
 }
 
@@ -56,6 +53,12 @@ impl Receipt {
     #[getter]
     fn streams(&self) -> usize {
         self.inner.streams
+    }
+
+    /// Whether only streams of this process get it, for want of a GRIP proxy.
+    #[getter]
+    fn local_only(&self) -> bool {
+        self.inner.proxies() == 0
     }
 
     /// Waits until every GRIP proxy has taken the event or failed, and says which: pairs of a proxy's URI and `None`
@@ -95,7 +98,7 @@ impl Receipt {
     }
 
     fn __repr__(&self) -> String {
-        let local_only = if self.local_only { "True" } else { "False" };
+        let local_only = if self.local_only() { "True" } else { "False" };
         let (position, streams) = (self.inner.position, self.inner.streams);
         format!("Receipt(position='{position}', streams={streams}, local_only={local_only})")
     }
