@@ -149,7 +149,8 @@ static void waiting_for_proxies(void) {
   proxy *one[] = {good};
   evs_events *events = events_behind(one, 1, PATIENCE_MS);
   OK(evs_events_publish_wait, events, EVS_LITERAL("a"), &event, PATIENCE_MS, &receipt);
-  CHECK(receipt.proxies == 1 && receipt.proxies_failed == 0 && atomic_load(&good->requests) == 1);
+  /* A request that takes too long, as under valgrind, is sent again. */
+  CHECK(receipt.proxies == 1 && receipt.proxies_failed == 0 && atomic_load(&good->requests) >= 1);
   close_events(events);
 
   proxy *two[] = {good, bad};
