@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
+from resting import is_resting
 
 if not settings.configured:
     sys.modules["django_app"] = sys.modules[__name__]
@@ -109,6 +110,7 @@ urlpatterns = [
     path("decided-sync", events.django(decide)),
     path("publish/<channel>", publish),
     path("stats", lambda request: JsonResponse(events.stats())),
+    path("resting", lambda request: JsonResponse(is_resting(), safe=False)),
 ]
 
 if os.environ.get("INTERFACE") == "asgi":

@@ -3,6 +3,7 @@
 import os
 
 from flask import Flask, abort, jsonify, request
+from resting import is_resting
 
 from evstream import Access, Events, Forbidden
 
@@ -62,6 +63,11 @@ def publish(channel):
 @app.get("/stats")
 def stats():
     return jsonify(events.stats())
+
+
+@app.get("/resting")
+def resting():
+    return jsonify(is_resting())
 
 
 @app.after_request
