@@ -11,6 +11,15 @@ PRELUDE = """
 import asyncio, os, signal, socket, sys, threading, time
 import evstream
 from evstream import Events
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+def is_flooded(events):
+    return events.stats()["published"] > 100
 """
 
 
@@ -197,8 +206,12 @@ client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 assert b"stream-open" in client.recv(10000)
 """,
     "a daemon thread that reads": """
-threading.Thread(target=list, args=[events.subscribe("a")], daemon=True).start()
-time.sleep(0.1)
+read = threading.Event()
+def work(reader):
+    for _ in reader: read.set()
+threading.Thread(target=work, args=[events.subscribe("a")], daemon=True).start()
+events.publish("a", 1)
+read.wait()
 """,
     "a thread that works on after the main thread": """
 def work():
@@ -217,7 +230,7 @@ def flood():
     except evstream.ClosedError:
         pass
 for _ in range(3): threading.Thread(target=flood, daemon=True).start()
-time.sleep(0.1)
+until(lambda: is_flooded(events))
 """,
     "threads that never stop": """
 sys.setswitchinterval(1e-6)
@@ -229,7 +242,7 @@ def flood():
         except evstream.ClosedError: pass
 for _ in range(4): threading.Thread(target=read, args=[events.subscribe("a")], daemon=True).start()
 for _ in range(2): threading.Thread(target=flood, daemon=True).start()
-time.sleep(0.1)
+until(lambda: is_flooded(events))
 """,
     "an event loop that is flooded": """
 def flood():
@@ -243,7 +256,7 @@ async def main():
         async for _ in reader: pass
     tasks = [asyncio.create_task(read(reader)) for reader in readers]
     threading.Thread(target=flood, daemon=True).start()
-    await asyncio.sleep(0.2)
+    while not is_flooded(events): await asyncio.sleep(0.001)
 asyncio.run(main())
 """,
     "publishes in flight": "events = Events(grip='http://127.0.0.1:9/'); [events.publish('a', 1) for _ in range(10)]",
