@@ -5,7 +5,7 @@
 mod common;
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -249,6 +249,27 @@ fn an_event_too_large_for_a_proxy_is_delivered_here_alone() {
     assert_eq!(kind(&events.publish("a", text("small")).unwrap()), None);
     until("a hint and the event", || contents(&fake.seen()).len() == 2);
     assert_eq!(contents(&fake.seen())[0], "hint");
+}
+
+#[test]
+fn what_a_proxy_misses_while_it_is_told_of_a_gap_is_told_next() {
+    let fake = Relay::accepting();
+    let events = events(&fake.url(), |c| c);
+    let large = "x".repeat(1_000_000); // too much for a proxy, which is known at once
+    events.publish("b", text(&large)).unwrap();
+    let (meanwhile, first) = (events.clone(), AtomicBool::new(true));
+    fake.act(move |_| {
+        if first.swap(false, Ordering::Relaxed) {
+            for channel in ["a", "b"] {
+                meanwhile.publish(channel, text(&large)).unwrap();
+            }
+        }
+        Act::Answer(200)
+    });
+    assert_eq!(kind(&events.publish("c", text("x")).unwrap()), None);
+    let items = fake.seen().into_iter().flat_map(|seen| parse_publish(seen.body.as_bytes()).unwrap().items);
+    let channels: Vec<String> = items.map(|item| item.channel.into_owned()).collect();
+    assert_eq!(channels, ["events-b", "events-a", "events-b", "events-c"]);
 }
 
 #[test]

@@ -114,13 +114,15 @@ struct Link {
 impl Link {
     /// Sends events, and before them what makes the proxy repair that it has missed others.
     async fn publish(&mut self, queue: &Queue, body: &bytes::Bytes, deadline: Instant) -> Result<()> {
-        while let Some((hints, count)) = queue.hints() {
+        while let Some((hints, channels)) = queue.take_hints() {
             match self.post(hints.into_body().into(), deadline).await {
-                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) if error.is_retryable() => {
+                    queue.give_back_hints(channels);
+                    return Err(error);
+                }
                 Err(error) => tracing::debug!(proxy = queue.proxy(), %error, "hints were refused"),
                 Ok(()) => {}
             }
-            queue.hinted(count);
         }
         self.post(body.clone(), deadline).await
     }

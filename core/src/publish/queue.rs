@@ -161,30 +161,28 @@ impl Queue {
         }
     }
 
-    /// A request that makes the proxy ask for what it has missed, and how many channels it is for; `None` when it has
-    /// missed nothing.
+    /// Takes channels on which the proxy has missed something, with a request that makes it ask for that; `None` when it
+    /// has missed nothing. What is missed from now on needs another request, so they are taken before this one is sent.
     ///
     /// It must come before any other event, also of another channel: a client takes the id of the last event it got for
     /// its place on all of its channels, and would come back without what is missing before that.
-    pub(super) fn hints(&self) -> Option<(Batch, usize)> {
-        let state = self.lock();
+    pub(super) fn take_hints(&self) -> Option<(Batch, Vec<Arc<str>>)> {
+        let mut state = self.lock();
         let mut batch = Batch::new();
-        for channel in &state.missed {
+        let mut channels = Vec::new();
+        while let Some(channel) = state.missed.first() {
             let fits = Item::hint(&**channel).to_json().is_ok_and(|json| batch.push(&json));
             if !fits {
                 break;
             }
+            channels.extend(state.missed.pop_first());
         }
-        let count = batch.len();
-        (count > 0).then_some((batch, count))
+        (!channels.is_empty()).then_some((batch, channels))
     }
 
-    /// Forgets what the proxy was told of by [`hints`](Self::hints).
-    pub(super) fn hinted(&self, count: usize) {
-        let mut state = self.lock();
-        for _ in 0..count {
-            state.missed.pop_first();
-        }
+    /// Gives back channels that the proxy could not be told of.
+    pub(super) fn give_back_hints(&self, channels: Vec<Arc<str>>) {
+        self.lock().missed.extend(channels);
     }
 
     /// Says what became of one event, also to the application's observer if it failed.
