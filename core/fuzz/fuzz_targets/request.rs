@@ -56,12 +56,15 @@ fuzz_target!(|request: &[u8]| {
     if reply.status == 200 && method == "GET" {
         let events = Decoder::new().feed(&reply.body);
         let names: Vec<_> = events.iter().map(|event| event.name.as_deref().unwrap_or("")).collect();
+        let is_link = LinkKey::is_link(path);
         let is_held = reply.headers.iter().any(|(name, _)| *name == "Grip-Hold");
         let good = match names[..] {
             ["stream-open" | "stream-reset"] | ["stream-open", "stream-reset"] => {
                 is_held || reply.stream.is_some()
             }
             ["stream-error"] => !is_held && reply.stream.is_none(),
+            // A link that is not good ends what the proxy holds.
+            [] if is_link => reply.stream.is_none(),
             ["stream-open", ref rest @ ..] | ref rest => is_held && rest.iter().all(|name| name.is_empty()),
         };
         assert!(good, "{names:?}");
