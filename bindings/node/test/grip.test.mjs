@@ -112,8 +112,9 @@ describe('through Pushpin', { skip: hasPushpin ? false : 'pushpin and condure ar
     const app = express5()
     app.use((req, res, next) => { if (!answerReady(req, res)) next() })
     const { port: origin, server } = await listen(http.createServer(app))
+    t.after(() => { server.close(); server.closeAllConnections() })
     const pushpin = await startPushpin(origin, KEY)
-    t.after(async () => { await pushpin.stop(); server.close(); server.closeAllConnections() })
+    t.after(() => pushpin.stop())
     const events = eventsOf(t, `http://127.0.0.1:${pushpin.controlPort}/`)
     app.get('/events/', events.express())
 

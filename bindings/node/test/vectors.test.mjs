@@ -185,8 +185,9 @@ describe('scenarios', () => {
     let mount
     const { port: origin, server } = await listen(http.createServer((req, res) => { if (!answerReady(req, res)) mount(req, res) }))
     const key = 'a-key-of-the-test-that-is-long-enough'
+    t.after(() => { server.close(); server.closeAllConnections() })
     const pushpin = await startPushpin(origin, key)
-    t.after(async () => { await pushpin.stop(); server.close(); server.closeAllConnections() })
+    t.after(() => pushpin.stop())
     for (const [number, scenario] of scenarios.entries()) {
       const events = new Events({
         logger: false,
@@ -195,7 +196,10 @@ describe('scenarios', () => {
         ...settings(scenario.config)
       })
       mount = events.express()
-      assert.deepEqual(await play(scenario, events, pushpin.port), scenario.sees, scenario.name)
+      const sees = await play(scenario, events, pushpin.port).catch(error => {
+        throw new Error(`${scenario.name}: ${error.message}\n${pushpin.says()}`)
+      })
+      assert.deepEqual(sees, scenario.sees, scenario.name)
       assert.equal(events.stats().opened, 0, 'a stream did not go through Pushpin')
       await events.close()
     }

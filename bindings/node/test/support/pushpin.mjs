@@ -1,5 +1,6 @@
 // A real Pushpin in front of an application, started afresh; undefined where it is not installed.
 import { spawn, spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,8 +9,18 @@ import { eventually } from './client.mjs'
 
 export const hasPushpin = ['pushpin', 'condure'].every(program => spawnSync('which', [program]).status === 0)
 
-/** Starts one whose only route leads to `origin`; gives `{ port, controlPort, stop }`. */
+/** Starts one whose only route leads to `origin`; gives `{ port, controlPort, says, stop }`. */
 export async function startPushpin (origin, key) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await tryToStart(origin, key)
+    } catch (error) {
+      if (tries === 3) throw error // others may have been faster to take a port
+    }
+  }
+}
+
+async function tryToStart (origin, key) {
   // Short, because sockets are in it and their paths are limited.
   const folder = mkdtempSync(join(tmpdir(), 'pp-'))
   const [run, logs] = [join(folder, 'r'), join(folder, 'l')]
@@ -76,8 +87,9 @@ proxy_intreq_out_stream_specs=ipc://${run}/p-intreq-in-stream
 proxy_intreq_in_specs=ipc://${run}/p-intreq-out
 `)
   const child = spawn('pushpin', [`--config=${folder}/pushpin.conf`], { stdio: 'ignore', cwd: folder })
+  const says = () => readdirSync(logs).map(name => `--- ${name}\n${readFileSync(join(logs, name), 'utf8')}`).join('\n')
   const stop = async () => {
-    if (child.exitCode === null) {
+    if (child.exitCode === null && child.signalCode === null) {
       const exited = new Promise(resolve => child.once('exit', resolve))
       child.kill('SIGTERM')
       await exited
@@ -91,11 +103,11 @@ proxy_intreq_in_specs=ipc://${run}/p-intreq-out
       return await status(controlPort, '/') !== undefined && await status(port, '/ready') === 200
     }, 'pushpin to be ready')
   } catch (error) {
-    const texts = readdirSync(logs).map(name => readFileSync(join(logs, name), 'utf8'))
+    const said = says()
     await stop()
-    throw new Error(`pushpin did not start: ${error.message}\n${texts.join('\n')}`)
+    throw new Error(`pushpin did not start: ${error.message}\n${said}`)
   }
-  return { port, controlPort, stop }
+  return { port, controlPort, says, stop }
 }
 
 /** What the application answers on `/ready`. */
@@ -114,11 +126,18 @@ async function status (port, path) {
   }
 }
 
-export function freePort () {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
+/** One that the system gives nobody who does not ask for it. */
+export async function freePort () {
+  for (let tries = 0; tries < 1_000; tries++) {
+    const port = randomInt(10_000, 32_000)
+    if (await canListen(port)) return port
+  }
+  throw new Error('there is no free port')
+}
+
+function canListen (port) {
+  return new Promise(resolve => {
+    const server = net.createServer().once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
