@@ -17,22 +17,21 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("framework", ["fastapi", "flask", "django"])
 def test_the_clock(framework: str) -> None:
-    suite = [path.name for path in (ROOT / "tests" / "browser").glob("*.test.js") if path.name != "chat.test.js"]
-    run(suite, DEMO_CMD=command(f"basic/python-{framework}"))
+    run("test:demo", DEMO_CMD=command(f"basic/python-{framework}"))
 
 
 @pytest.mark.timeout(200)
 def test_the_chat() -> None:
-    run(["chat.test.js"], CHAT_CMD=command("chat-python"))
+    run("test", "--", "chat.test.js", CHAT_CMD=command("chat-python"))
 
 
 def command(example: str) -> str:
     return shlex.join([sys.executable, f"examples/{example}/main.py"])
 
 
-def run(suite: list[str], **env: str) -> None:
+def run(*script: str, **env: str) -> None:
     result = subprocess.run(
-        ["node", "--test", "--test-concurrency=4", "--test-timeout=180000", *suite],
+        ["npm", "run", "--silent", *script],
         cwd=ROOT / "tests" / "browser",
         env={**os.environ, **env},
         stdout=subprocess.PIPE,
