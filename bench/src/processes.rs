@@ -21,16 +21,9 @@ impl Processes {
         Self { roots }
     }
 
-    /// Reads the kernel's CPU clock of each process: the nanoseconds of `/proc/PID/task/*/schedstat`, summed over its
-    /// threads, and with those of threads that have ended, which `/proc` forgets.
+    /// Reads the CPU clock of each process.
     pub(crate) fn cpu_times(&self) -> Result<CpuTimes> {
-        let read = |pid: i32| -> Result<(i32, Duration)> {
-            let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));
-            let time = clock
-                .and_then(ClockId::now)
-                .with_context(|| format!("process {pid} of the server is gone"))?;
-            Ok((pid, time.into()))
-        };
+        let read = |pid: i32| Ok((pid, cpu_time(pid)?));
         Ok(CpuTimes(self.tree()?.into_iter().map(read).collect::<Result<_>>()?))
     }
 
@@ -78,6 +71,15 @@ impl CpuTimes {
     }
 }
 
+/// The kernel's CPU clock of a process: the nanoseconds of `/proc/PID/task/*/schedstat`, summed over its threads, and with
+/// those of threads that have ended, which `/proc` forgets.
+fn cpu_time(pid: i32) -> Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));
+    let time =
+        clock.and_then(ClockId::now).with_context(|| format!("process {pid} of the server is gone"))?;
+    Ok(time.into())
+}
+
 /// The parent of every process on the machine.
 fn parents() -> Result<BTreeMap<i32, i32>> {
     let mut parents = BTreeMap::new();
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn threads_that_ended_and_threads_that_live_are_counted() {
         let pid = std::process::id().cast_signed(); // without its children: other tests start and end some
-        let time = || Processes::new(vec![pid]).cpu_times().unwrap().0[&pid];
+        let time = || cpu_time(pid).unwrap();
         let before = time();
         thread::spawn(|| spin(Duration::from_millis(20))).join().unwrap();
         spin(Duration::from_millis(10));
