@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_BODY_BYTES = 4096, BLOCK_BYTES = 16384 };
 
@@ -34,6 +35,11 @@ typedef struct stream {
   evs_bytes rest; /* of the last chunk */
 } stream;
 
+/* The streams that are open, for the end of the program. */
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t none_open = PTHREAD_COND_INITIALIZER;
+static size_t open_streams;
+
 static struct MHD_Response *text_response(const char *text) {
   return MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
 }
@@ -46,6 +52,23 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 }
 
 /* Streams */
+
+static void count_open(int change) {
+  pthread_mutex_lock(&open_lock);
+  open_streams += (size_t)change;
+  if (open_streams == 0) pthread_cond_signal(&none_open);
+  pthread_mutex_unlock(&open_lock);
+}
+
+/* Waits until libmicrohttpd has sent the last bytes of all streams, but not for clients that do not read. */
+static void await_ends(int timeout_s) {
+  struct timespec deadline;
+  clock_gettime(CLOCK_REALTIME, &deadline);
+  deadline.tv_sec += timeout_s;
+  pthread_mutex_lock(&open_lock);
+  while (open_streams > 0 && pthread_cond_timedwait(&none_open, &open_lock, &deadline) == 0) continue;
+  pthread_mutex_unlock(&open_lock);
+}
 
 static void let_go(void *user_data) {
   stream *left = (stream *)user_data;
@@ -95,6 +118,7 @@ static void end_stream(void *cls) {
   pthread_mutex_unlock(&ended->lock);
   evs_reply_free(ended->reply);
   let_go(ended);
+  count_open(-1);
 }
 
 static struct MHD_Response *stream_response(struct MHD_Connection *connection, evs_reply *reply) {
@@ -107,6 +131,7 @@ static struct MHD_Response *stream_response(struct MHD_Connection *connection, e
   made->users = 1;
   made->connection = connection;
   made->reply = reply;
+  count_open(+1);
   struct MHD_Response *response =
       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_more, made, end_stream);
   if (response == NULL) end_stream(made);
@@ -247,6 +272,7 @@ int main(void) {
     sigwait(&stop, &signal);
   }
   evs_events_close(events, 2000, NULL, NULL); /* wakes all streams, for their last words */
+  await_ends(2); /* what is not sent when the server stops is cut off */
   if (server != NULL) MHD_stop_daemon(server);
   evs_events_free(events);
   return server != NULL ? 0 : 1;
