@@ -70,7 +70,8 @@
  *  1. Stop what publishes, or be ready for EVS_STATUS_CLOSED.
  *  2. Call evs_events_close from a thread that is in no callback. Clients are asked to come back, every call that blocks
  *     returns, and the threads end.
- *  3. Free what you own, in any order: subscriptions, replies, channels, servers, events.
+ *  3. Streams that you send yourself have their last bytes by now: have your server send them before you stop it.
+ *  4. Free what you own, in any order: subscriptions, replies, channels, servers, events.
  *
  * If evs_events_close returned OK and all is freed, every user_data_free has run, but that of evs_log_set.
  */
