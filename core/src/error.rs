@@ -36,8 +36,14 @@ pub enum ErrorKind {
     ProxyRejected = 401,
     /// A signature is missing, invalid or expired.
     Unauthorized = 402,
+    /// The journal could not be reached, or failed; trying again may help.
+    JournalUnavailable = 403,
+    /// The journal refused what was to be appended, or how it is set up; trying again will not help.
+    JournalRejected = 404,
     /// A bug in evstream.
     Internal = 500,
+    /// The call waits for callbacks to end, and a callback has made it.
+    InCallback = 601,
 }
 
 impl ErrorKind {
@@ -56,7 +62,10 @@ impl ErrorKind {
         Self::ProxyUnavailable,
         Self::ProxyRejected,
         Self::Unauthorized,
+        Self::JournalUnavailable,
+        Self::JournalRejected,
         Self::Internal,
+        Self::InCallback,
     ];
 
     /// The stable name, such as `invalid-event`.
@@ -75,13 +84,19 @@ impl ErrorKind {
             Self::ProxyUnavailable => "proxy-unavailable",
             Self::ProxyRejected => "proxy-rejected",
             Self::Unauthorized => "unauthorized",
+            Self::JournalUnavailable => "journal-unavailable",
+            Self::JournalRejected => "journal-rejected",
             Self::Internal => "internal",
+            Self::InCallback => "in-callback",
         }
     }
 
     /// Whether the same call may succeed later without a change by the caller.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Timeout | Self::QueueFull | Self::Io | Self::ProxyUnavailable)
+        matches!(
+            self,
+            Self::Timeout | Self::QueueFull | Self::Io | Self::ProxyUnavailable | Self::JournalUnavailable
+        )
     }
 }
 

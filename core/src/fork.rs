@@ -2,14 +2,15 @@
 //!
 //! Threads do not survive a fork, and a lock that one of them held stays locked for ever. So what belongs to the
 //! parent is neither used nor dropped in the child: using it fails with `forked`, and dropping it leaks it.
-//!
-//! The only unsafe code of this crate is here.
 
 use std::ops::{Deref, DerefMut};
 #[cfg(feature = "runtime")]
-use std::sync::{
-    Once,
-    atomic::{AtomicU64, Ordering},
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+#[cfg(feature = "runtime")]
+use crate::{
+    error::{Error, ErrorKind},
+    sys,
 };
 
 /// The process that made something.
@@ -23,23 +24,33 @@ pub(crate) struct Own<T> {
     process: Process,
 }
 
+/// What is said to whoever uses it in a child.
+pub(crate) const FORKED: &str =
+    "the events belong to the process that forked this one; make new ones after a fork";
+
 /// Forks between this process and its first ancestor with evstream in it. A number in memory, because asking the
 /// system who we are costs more than publishing an event does.
 #[cfg(feature = "runtime")]
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
+/// The error of whatever belongs to the parent of this process.
+#[cfg(feature = "runtime")]
+pub(crate) fn forked() -> Error {
+    Error::new(ErrorKind::Forked, FORKED)
+}
+
 impl Process {
     /// This process.
     #[cfg(feature = "runtime")]
     pub(crate) fn current() -> Self {
-        static HANDLER: Once = Once::new();
-        HANDLER.call_once(|| {
-            // SAFETY: the handler only adds to an atomic, which is allowed in a child of a process with threads.
-            let failed = unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
-            if failed != 0 {
+        // No lock: a child that is forked off meanwhile would wait for it for ever. Counting a fork twice is as good.
+        static HANDLED: AtomicBool = AtomicBool::new(false);
+        if !HANDLED.load(Ordering::Acquire) {
+            if !sys::on_fork(count_fork) {
                 tracing::warn!("forks cannot be noticed: using evstream in a forked child may hang");
             }
-        });
+            HANDLED.store(true, Ordering::Release);
+        }
         Self(FORKS.load(Ordering::Relaxed))
     }
 
@@ -47,6 +58,11 @@ impl Process {
     #[cfg(feature = "runtime")]
     pub(crate) fn is_current(self) -> bool {
         self.0 == FORKS.load(Ordering::Relaxed)
+    }
+
+    /// Whether an ancestor of this process had evstream in it.
+    pub(crate) fn is_forked(self) -> bool {
+        self.0 > 0
     }
 
     /// Without the runtime there are no threads to lose.
@@ -94,4 +110,5 @@ impl<T> Drop for Own<T> {
 #[cfg(feature = "runtime")]
 extern "C" fn count_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    sys::close_unforked();
 }

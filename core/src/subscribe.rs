@@ -9,17 +9,18 @@ use std::{
 };
 
 use crate::{
-    engine::{Signal, Watching},
+    app::App,
+    engine::{Reader, Watching},
     error::{Error, ErrorKind, Result},
-    events::Events,
     log::{self, Item},
+    wakeups::Signal,
     wire::{Decoder, Position, check_channel},
 };
 
 /// A reader of channels inside the process: an async stream, and by `into_iter` a blocking iterator.
 ///
 /// Like a client's stream it is a cursor, so a reader that is too slow gets a [`Message::Reset`] and costs nothing.
-/// It ends when the [`Events`] is closed.
+/// It ends when the [`Events`](crate::Events) is closed.
 ///
 /// ```
 /// # use evstream::{Config, Event, Events, Message};
@@ -31,10 +32,13 @@ use crate::{
 /// # Ok::<(), evstream::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "only what is published while it lives is read"]
 pub struct Subscription {
-    events: Events,
+    app: Arc<App>,
     channels: log::Subscription,
     cursor: u64,
+    /// When it was made, if the log has not begun.
+    since_ms: Option<u64>,
     items: VecDeque<Item>,
     scratch: Vec<Item>,
     signal: Arc<Signal>,
@@ -71,7 +75,7 @@ pub struct Received {
 }
 
 impl Subscription {
-    pub(crate) fn new<'a>(events: &Events, names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+    pub(crate) fn new<'a>(app: &Arc<App>, names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut unique: Vec<&str> = Vec::new();
         for name in names {
             check_channel(name)?;
@@ -82,15 +86,17 @@ impl Subscription {
         if unique.is_empty() {
             return Err(Error::new(ErrorKind::InvalidChannel, "a subscription needs at least one channel"));
         }
-        events.check_open()?;
-        let channels = log::Subscription::new(events.hub().log(), unique, events.now_ms());
-        let cursor = events.hub().log().head();
-        let signal = Signal::new();
-        let watching = events.engine()?.watch(channels.channels(), &signal)?;
+        app.check_open()?;
+        let channels = log::Subscription::new(app.hub().log(), unique, app.now_ms());
+        let log = app.hub().log();
+        let (cursor, since_ms) = (log.head(), log.is_waiting().then(|| app.now_ms()));
+        let signal = Arc::new(Signal::default());
+        let watching = app.engine()?.watch(channels.channels(), Reader::Subscriber(signal.clone()))?;
         Ok(Self {
-            events: events.clone(),
+            app: app.clone(),
             channels,
             cursor,
+            since_ms,
             items: VecDeque::new(),
             scratch: Vec::new(),
             signal,
@@ -101,7 +107,7 @@ impl Subscription {
     /// The next message, waiting for it at most `timeout`; `None` when the events are closed. Fails with `timeout` or
     /// `forked`.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        self.events.check_process()?;
+        self.app.check_process()?;
         match self.next_before(Instant::now().checked_add(timeout)) {
             Poll::Ready(message) => Ok(message),
             Poll::Pending => {
@@ -140,12 +146,15 @@ impl Subscription {
     }
 
     fn take(&mut self) -> Poll<Option<Message>> {
-        if self.events.is_forked() {
+        if self.app.is_forked() {
             return Poll::Ready(None);
         }
         let mut is_last = false;
         if self.items.is_empty() {
             is_last = self.signal.lower();
+            if !self.has_begun() {
+                return if is_last { Poll::Ready(None) } else { Poll::Pending };
+            }
             match self.channels.read(self.cursor, READ_BYTES, &mut self.scratch) {
                 Ok(cursor) => {
                     self.cursor = cursor;
@@ -155,7 +164,7 @@ impl Subscription {
                     self.cursor = gap.head;
                     let name = |&index: &usize| self.channels.channels()[index].name().to_owned();
                     let channels = gap.channels.iter().map(name).collect();
-                    let position = self.events.hub().log().position(self.cursor);
+                    let position = self.app.hub().log().position(self.cursor);
                     return Poll::Ready(Some(Message::Reset { channels, position }));
                 }
             }
@@ -167,6 +176,18 @@ impl Subscription {
         }
     }
 
+    /// Whether it can read the log. One that was made before anything was known of the journal begins with what was published
+    /// from that moment on.
+    fn has_begun(&mut self) -> bool {
+        if self.app.hub().log().is_waiting() {
+            return false;
+        }
+        if let Some(since_ms) = self.since_ms.take() {
+            self.cursor = self.channels.since(since_ms);
+        }
+        true
+    }
+
     /// Reads the event back from the bytes that all readers share, so that it is what a client sees.
     fn received(&self, item: &Item) -> Received {
         let decoded = Decoder::new().feed(item.frame.sse()).pop().unwrap_or_default();
@@ -174,13 +195,14 @@ impl Subscription {
             channel: self.channels.channels()[item.channel].name().to_owned(),
             name: decoded.name,
             data: decoded.data,
-            position: self.events.hub().log().position(item.seq),
+            position: self.app.hub().log().position(item.seq),
         }
     }
 }
 
 /// The blocking form of a [`Subscription`]: waits for each message, and ends when the events are closed.
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct Messages(Subscription);
 
 impl Iterator for Messages {

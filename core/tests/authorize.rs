@@ -9,10 +9,29 @@ use std::sync::{
 };
 
 use common::{Client, Conn, Over, PATIENCE, publish, serve_mounts, until};
-use evstream::{Access, CloseReason, Config, Mount, Observer, Request, Stream};
+use evstream::{Access, CloseReason, Config, Mount, Observer, Stream, StreamRequest};
 
-fn guarded(authorize: impl Fn(&Request<'_>) -> Access + Send + Sync + 'static) -> Mount {
+fn guarded(authorize: impl Fn(&StreamRequest<'_>) -> Access + Send + Sync + 'static) -> Mount {
     Mount::new("/events/").authorize(authorize)
+}
+
+#[test]
+fn the_hook_is_shown_the_channels_that_the_stream_gets() {
+    let (seen, names) = channel();
+    let seen = Mutex::new(seen);
+    let mount = guarded(move |request| {
+        seen.lock().unwrap().send(request.channels().to_vec()).unwrap();
+        Access::allow()
+    });
+    let (_events, server) = serve_mounts(Config::new(), [mount]);
+    for (query, channels) in
+        [("channel=b&x=%ff&ch%61nnel=a&channel=b", ["b", "a"]), ("channel=a%23&channel=%62+c", ["a#", "b c"])]
+    {
+        let mut client = Client::get(&server, &format!("/events/?{query}"));
+        let opened = client.expect("stream-open").data;
+        assert_eq!(names.recv_timeout(PATIENCE).unwrap(), channels);
+        assert_eq!(opened, format!("{{\"channels\":[\"{}\",\"{}\"]}}", channels[0], channels[1]));
+    }
 }
 
 #[test]
@@ -79,7 +98,7 @@ fn it_can_allow_narrow_and_forbid() {
     ] {
         let (head, body) = conn.request("GET", "/events/?channel=private", headers).response();
         assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
-        assert!(body.starts_with("id: error\nevent: stream-error\n"), "{body}");
+        assert!(body.starts_with("event: stream-error\n") && body.ends_with("\nid: error\n\n"), "{body}");
         assert!(body.contains(&format!(r#""condition":"{condition}""#)), "{body}");
         assert!(body.contains(text), "{body}");
     }
@@ -87,7 +106,7 @@ fn it_can_allow_narrow_and_forbid() {
 }
 
 #[test]
-fn a_panic_is_told_in_band() {
+fn a_client_comes_back_after_a_panic() {
     let mount = guarded(|request| {
         assert!(!request.query.contains("boom"), "a test asked for it");
         Access::allow()
@@ -95,10 +114,15 @@ fn a_panic_is_told_in_band() {
     let (events, server) = serve_mounts(Config::new(), [mount]);
     let mut conn = Conn::open(&server);
     for _ in 0..3 {
-        let (head, body) = conn.request("GET", "/events/?channel=boom", &[]).response();
+        let event_source = [("Accept", "text/event-stream")];
+        let (head, body) = conn.request("GET", "/events/?channel=boom", &event_source).response();
         assert_eq!(head.status, 200);
-        assert!(body.starts_with("id: error\nevent: stream-error\n"), "{body}");
-        assert!(body.contains(r#""condition":"internal-error""#), "{body}");
+        assert!(
+            body.starts_with("event: stream-close\n") && body.contains(r#"{"reason":"failed"}"#),
+            "{body}"
+        );
+        let (head, _) = conn.request("GET", "/events/?channel=boom", &[]).response();
+        assert_eq!(head.status, 503);
     }
     conn.request("GET", "/events/?channel=a", &[]);
     let mut client = conn.into_stream();
@@ -179,11 +203,11 @@ fn closing_does_not_wait_longer_than_told_for_one_that_hangs() {
     hanging.request("GET", "/events/?channel=slow", &[]);
     starts.recv_timeout(PATIENCE).unwrap();
     let before = std::time::Instant::now();
-    events.close(std::time::Duration::from_millis(300));
+    events.close(std::time::Duration::from_millis(300)).unwrap();
     assert!(before.elapsed() < PATIENCE / 2, "it took {:?}", before.elapsed());
     // The stream was ended well all the same.
     assert_eq!(stream.read_to_end(), (vec![], Over::Complete));
-    assert!(stream.retry_ms().is_some());
+    assert_eq!(stream.close_notice(), Some("shutdown"));
     drop(release);
     assert_eq!(hanging.read_to_end().1, b"");
 }

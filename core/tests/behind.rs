@@ -20,10 +20,10 @@ fn leave_behind(events: &Events, well: &mut Client) -> Vec<String> {
     let text = noise(EVENT_BYTES, 1);
     // The sockets on both sides hold a few megabytes, which are not waiting.
     for _ in 0..400 {
-        positions.push(events.publish("a", Event::text(&*text)).unwrap().position.to_string());
+        positions.push(events.publish("a", Event::text(&*text)).unwrap().position().unwrap().to_string());
         assert!(well.data() == text);
-        let held = events.stats().log.history_bytes;
-        assert!(held <= (BACKLOG as usize + 1) * (EVENT_BYTES + 200), "{held} bytes are held");
+        let held = events.stats().history_bytes;
+        assert!(held <= (BACKLOG + 1) * (EVENT_BYTES as u64 + 200), "{held} bytes are held");
     }
     positions
 }
@@ -68,7 +68,7 @@ fn or_it_is_closed_and_comes_back() {
     let (data, over) = slow.read_to_end();
     assert_eq!(over, Over::Complete);
     assert_eq!(slow.last_id(), positions[data.len() - 1]);
-    assert_eq!(slow.retry_ms(), Some(2_000));
+    assert_eq!((slow.close_notice(), slow.retry_ms()), (Some("slow"), Some(2_000)));
     until("it was closed", || closed(&events, CloseReason::Slow) == 1);
     assert_eq!(events.stats().open, 1);
     assert_eq!(resets(&events, ResetReason::Overflow), 0);
@@ -87,8 +87,9 @@ fn within_the_backlog_nothing_is_lost() {
     let (events, server) = serve(Config::new().history_events(0).backlog_events(2_000));
     let mut slow = Client::open(&server, "/events/?channel=a");
     let text = noise(20_000, 2);
-    let positions: Vec<String> =
-        (0..2_000).map(|_| events.publish("a", Event::text(&*text)).unwrap().position.to_string()).collect();
+    let positions: Vec<String> = (0..2_000)
+        .map(|_| events.publish("a", Event::text(&*text)).unwrap().position().unwrap().to_string())
+        .collect();
     for position in positions {
         let event = slow.expect("message");
         assert_eq!(event.id, position);

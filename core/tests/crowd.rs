@@ -17,7 +17,7 @@ use std::{
 };
 
 use common::{Conn, closed, noise, serve, until};
-use evstream::{CloseReason, Config, Event, Events, wire::encode_event};
+use evstream::{__internal::encode_event, CloseReason, Config, Event, Events};
 use mio::{Interest, Poll, Token, unix::SourceFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{SockFilter, Socket};
@@ -111,7 +111,7 @@ fn publish(events: &Events, wire: &Wire, count: usize) -> u64 {
         let length = {
             // Held meanwhile, so that nobody receives what is not expected yet.
             let mut expected = wire.expected.lock().unwrap();
-            let position = events.publish("a", Event::text(&*text)).unwrap().position.to_string();
+            let position = events.publish("a", Event::text(&*text)).unwrap().position().unwrap().to_string();
             let sse = encode_event(Some(&position), &Event::text(&*text));
             expected.extend(format!("{:x}\r\n", sse.len()).bytes().chain(sse).chain(*b"\r\n"));
             expected.len()

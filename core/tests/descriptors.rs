@@ -9,47 +9,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, Conn, PATIENCE, publish, serve, until};
+use common::{Client, Conn, PATIENCE, hear_log, publish, serve, until};
 use evstream::{Address, Config, Events};
 use nix::sys::{
     resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
     time::{TimeVal, TimeValLike},
 };
 use socket2::{Domain, Socket, Type};
-use tracing::{Level, Metadata, Subscriber, span};
+use tracing::Level;
 
 /// Messages of the library, by level.
 static WARNINGS: AtomicUsize = AtomicUsize::new(0);
 static NEWS: AtomicUsize = AtomicUsize::new(0);
 
-struct Counting;
-
-impl Subscriber for Counting {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("evstream::server")
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        match *event.metadata().level() {
-            Level::WARN | Level::ERROR => WARNINGS.fetch_add(1, Ordering::SeqCst),
-            Level::INFO => NEWS.fetch_add(1, Ordering::SeqCst),
-            _ => 0,
-        };
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[test]
 fn the_server_waits_until_there_are_descriptors_again() {
-    tracing::subscriber::set_global_default(Counting).unwrap();
+    hear_log(|metadata| {
+        let count = match *metadata.level() {
+            _ if !metadata.target().starts_with("evstream::server") => return,
+            Level::WARN | Level::ERROR => &WARNINGS,
+            Level::INFO => &NEWS,
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+    });
     let (events, server) = serve(Config::new().server_threads(1).shards(1));
     let mut stream = Client::open(&server, "/events/?channel=a");
     let Address::Tcp(address) = *server.address() else { panic!() };
@@ -75,6 +58,9 @@ fn the_server_waits_until_there_are_descriptors_again() {
     let spent = cpu_time().saturating_sub(cpu_before);
     assert!(spent < before.elapsed() / 4, "{spent:?} were spent on waiting");
     assert_eq!(WARNINGS.load(Ordering::SeqCst), 1, "it is said once");
+    let health = events.health();
+    assert!(!health.ready && health.live, "{health:?}");
+    assert!(health.problems[0].starts_with("no file can be opened"), "{health:?}");
     // Streams that are open do not notice.
     publish(&events, "a", ["meanwhile"]);
     assert_eq!(stream.data(), "meanwhile");
@@ -84,6 +70,7 @@ fn the_server_waits_until_there_are_descriptors_again() {
     assert_eq!(events.server().bind("127.0.0.1:0").unwrap_err().code(), "io");
 
     drop(taken);
+    assert!(events.health().ready);
     let mut clients: Vec<Client> = clients.into_iter().map(Conn::into_stream).collect();
     for client in &mut clients {
         client.expect("stream-open");
@@ -96,8 +83,8 @@ fn the_server_waits_until_there_are_descriptors_again() {
     let mut subscription = others.subscribe(["a"]).unwrap();
     publish(&others, "a", ["x"]);
     assert!(subscription.next_timeout(PATIENCE).unwrap().is_some());
-    others.close(PATIENCE);
-    events.close(PATIENCE);
+    others.close(PATIENCE).unwrap();
+    events.close(PATIENCE).unwrap();
     an_engine_that_starts_in_part_is_ended();
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use evstream::{Access, Config, Events, Mount, Request};
+use evstream::{Access, Config, Event, Events, Message, Mount, Request};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -16,9 +16,9 @@ const SOON: Duration = Duration::from_secs(10);
 fn a_finished_pull_gives_last_words_once() {
     let events = Events::new(Config::new()).unwrap();
     let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
-    let mut pull = events.pull(events.open(&request, Access::allow()).stream.unwrap()).unwrap();
+    let mut pull = events.pull(events.open_request(&request, Access::allow()).stream.unwrap()).unwrap();
     let words = pull.finish().unwrap();
-    assert!(words.starts_with(b"retry: "), "{words:?}");
+    assert!(words.starts_with(b"event: stream-close\n"), "{words:?}");
     assert_eq!(pull.finish(), None);
     assert_eq!(pull.next_timeout(SOON).unwrap(), None);
     assert_eq!(events.stats().open, 0);
@@ -43,6 +43,17 @@ fn ended_streams_ask_clients_to_come_back_and_others_may_come() {
             }
             std::thread::yield_now();
         }
-        assert!(lines.any(|line| line.starts_with("retry: ")));
+        assert!(lines.any(|line| line == r#"data: {"reason":"shutdown"}"#));
     }
+}
+
+/// A subscriber is no client, whom somebody else could serve.
+#[test]
+fn subscriptions_go_on() {
+    let events = Events::new(Config::new()).unwrap();
+    let mut subscription = events.subscribe(["a"]).unwrap();
+    events.end_streams(SOON);
+    events.publish("a", Event::text("x")).unwrap();
+    let Some(Message::Event(event)) = subscription.next_timeout(SOON).unwrap() else { panic!() };
+    assert_eq!(event.data, "x");
 }

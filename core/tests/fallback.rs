@@ -59,7 +59,7 @@ impl Echo {
 
 impl Drop for Echo {
     fn drop(&mut self) {
-        self.events.close(Duration::from_secs(10));
+        self.events.close(Duration::from_secs(10)).unwrap();
     }
 }
 

@@ -246,6 +246,7 @@ fn item(entry: &Value) -> Item<'_> {
         id: optional(entry, "id").map(Into::into),
         prev_id: optional(entry, "prev_id").map(Into::into),
         no_seq: entry["no_seq"] == true,
+        require_sub: optional(entry, "require_sub").map(Into::into),
         action,
     }
 }

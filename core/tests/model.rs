@@ -19,8 +19,8 @@ use std::{
 
 use common::{Conn, Over, PATIENCE, Unframe, noise, serve};
 use evstream::{
+    __internal::{Decoded, Decoder},
     Access, Config, Event, Events, Framing, Position, Pull, Request, Server, SlowClient,
-    wire::{Decoded, Decoder},
 };
 use fastrand::Rng;
 use socket2::Socket;
@@ -60,6 +60,7 @@ struct Told {
 enum Seen {
     Open(Option<u64>),
     Event(u64, String),
+    /// Its position has moved on without an event.
     KeepAlive(u64),
     Reset(u64, Vec<String>),
 }
@@ -129,7 +130,7 @@ fn run_with(seed: u64) -> Told {
         let end = channels.iter().map(|&channel| world.ends[channel].load(Ordering::SeqCst)).max().unwrap();
         told += check(&world.channels, &channels, &seen, &published, end);
     }
-    world.events.close(PATIENCE);
+    world.events.close(PATIENCE).unwrap();
     assert_eq!(world.events.stats().open, 0);
     told
 }
@@ -174,7 +175,7 @@ fn publish(world: &World, mut random: Rng) {
 
 fn publish_one(world: &World, channel: usize, text: String) -> u64 {
     let receipt = world.events.publish(&world.channels[channel], Event::text(&*text)).unwrap();
-    let seq = receipt.position.seq;
+    let seq = receipt.position().unwrap().seq;
     world.published.lock().unwrap().push(Published { seq, channel, text });
     seq
 }
@@ -253,7 +254,7 @@ impl<'a> Reader<'a> {
         let headers = [("Last-Event-ID", self.last_id.as_bytes())];
         let (_, query) = target.split_once('?').unwrap();
         let request = Request { method: "GET", path: "/", query, headers: &headers, peer: None };
-        let reply = self.world.events.open(&request, Access::allow());
+        let reply = self.world.events.open_request(&request, Access::allow());
         let stream = reply.stream.unwrap();
         if kind == 2 {
             return Source::Pull(reply.body, Some(self.world.events.pull(stream).unwrap()));
@@ -304,7 +305,7 @@ impl<'a> Reader<'a> {
         self.seen.push(match event.name.as_deref() {
             None => Seen::Event(at.unwrap(), event.data),
             Some("stream-open") => Seen::Open(at),
-            Some("keep-alive") => Seen::KeepAlive(at.unwrap()),
+            Some("keep-alive" | "stream-close") => Seen::KeepAlive(at.unwrap()),
             Some("stream-reset") => Seen::Reset(at.unwrap(), channels_of(&event.data)),
             Some(other) => panic!("{other} is no event of this test"),
         });

@@ -13,12 +13,12 @@ use evstream::{
 };
 use serde_json::json;
 
-struct Inlet {
+struct PublishEndpoint {
     events: Events,
     server: Arc<Server>,
 }
 
-impl Inlet {
+impl PublishEndpoint {
     fn new(auth: Auth) -> Self {
         Self::with(Config::new(), auth)
     }
@@ -53,26 +53,26 @@ fn published() -> (u16, String) {
 
 #[test]
 fn events_reach_streams_with_ids_of_ours() {
-    let inlet = Inlet::new(Auth::none());
-    let mut client = Client::open(&inlet.server, "/events/?channel=a&channel=b%20c");
+    let endpoint = PublishEndpoint::new(Auth::none());
+    let mut client = Client::open(&endpoint.server, "/events/?channel=a&channel=b%20c");
     let first = item("events-a", "event: note\nid: 17\ndata: one\ndata: two\n\ndata: three\n\n");
     let body = json!({ "items": [first, item("events-b%20c", "data: four\n\n"), item("events-b c", "data: five\n\n")] });
-    assert_eq!(inlet.publish(&[], &body), published());
+    assert_eq!(endpoint.publish(&[], &body), published());
     let event = client.expect("note");
     assert_eq!(event.data, "one\ntwo");
     assert!(event.id.len() > 10 && event.id.contains('-'), "{event:?}");
     assert_eq!([client.data(), client.data(), client.data()], ["three", "four", "five"]);
 
     let binary = json!({ "channel": "events-a", "http-stream": { "content-bin": "ZGF0YTogw6kKCg==" } });
-    assert_eq!(inlet.publish(&[], &json!({ "items": [binary] })), published());
+    assert_eq!(endpoint.publish(&[], &json!({ "items": [binary] })), published());
     assert_eq!(client.data(), "é");
     let nothing = json!({ "items": [] });
-    assert_eq!(inlet.publish(&[], &nothing), published());
+    assert_eq!(endpoint.publish(&[], &nothing), published());
     let hint = json!({ "items": [{ "channel": "events-a", "http-stream": { "action": "hint" } }] });
-    assert_eq!(inlet.publish(&[], &hint), published());
+    assert_eq!(endpoint.publish(&[], &hint), published());
     let other = json!({ "items": [{ "channel": "events-a", "ws-message": { "content": "x" } }] });
-    assert_eq!(inlet.publish(&[], &other), published());
-    assert_eq!(inlet.events.stats().log.events, 5);
+    assert_eq!(endpoint.publish(&[], &other), published());
+    assert_eq!(endpoint.events.stats().published, 5);
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn without_authorization_only_programs_of_this_machine_may_publish() {
         }
     }
 
-    let inlet = Inlet::new(Auth::none());
+    let endpoint = PublishEndpoint::new(Auth::none());
     let body = json!({ "items": [item("events-a", "data: x\n\n")] });
     for origin in ["http://evil.example", "null", "http://127.0.0.1"] {
-        let (status, text) = inlet.publish(&[("Origin", origin)], &body);
+        let (status, text) = endpoint.publish(&[("Origin", origin)], &body);
         assert_eq!(status, 403, "{text}");
     }
-    assert_eq!(inlet.events.stats().log.events, 0);
+    assert_eq!(endpoint.events.stats().published, 0);
 }
 
 #[test]
@@ -119,20 +119,42 @@ fn each_kind_of_authorization_is_asked_for() {
             "Bearer",
         ),
     ] {
-        let inlet = Inlet::new(auth.clone());
+        let endpoint = PublishEndpoint::new(auth.clone());
         for header in [&[][..], &[("Authorization", &*wrong)], &[("Authorization", "")]] {
-            let (head, text) = inlet.post(header, &body.to_string());
+            let (head, text) = endpoint.post(header, &body.to_string());
             assert_eq!(head.status, 401, "{auth:?} {header:?} {text}");
             assert!(head.header("www-authenticate").unwrap().starts_with(challenge), "{head:?}");
         }
-        assert_eq!(inlet.events.stats().log.events, 0);
+        assert_eq!(endpoint.events.stats().published, 0);
         let right = value(&auth, now_s);
         assert_eq!(
-            inlet.publish(&[("Authorization", &right), ("Origin", "http://page")], &body),
+            endpoint.publish(&[("Authorization", &right), ("Origin", "http://page")], &body),
             published()
         );
-        assert_eq!(inlet.events.stats().log.events, 1);
+        assert_eq!(endpoint.events.stats().published, 1);
     }
+}
+
+#[test]
+fn what_an_event_carries_besides_its_data_is_published_too() {
+    let endpoint = PublishEndpoint::new(Auth::none());
+    let mut client = Client::open(&endpoint.server, "/events/?channel=a");
+    let body = json!({ "items": [item("events-a", ": hi\n: there\nretry: 5000\ndata: x\n\n")] });
+    assert_eq!(endpoint.publish(&[], &body), published());
+    assert_eq!((client.data(), client.retry_ms()), ("x".to_owned(), Some(5_000)));
+}
+
+#[test]
+fn keys_cannot_be_tried_at_speed() {
+    let endpoint = PublishEndpoint::new(Auth::bearer("the-right-token").unwrap());
+    let body = json!({ "items": [item("events-a", "data: x\n\n")] });
+    let attempt = |token: &str| endpoint.publish(&[("Authorization", &format!("Bearer {token}"))], &body).0;
+    let mut statuses: Vec<u16> = (0..500).map(|number| attempt(&format!("guess-{number}"))).collect();
+    // Nor does the right one help who has tried so many.
+    statuses.push(attempt("the-right-token"));
+    assert_eq!(statuses.first(), Some(&401));
+    let looked_at = statuses.iter().filter(|status| **status == 401).count();
+    assert!(looked_at < 300 && statuses.contains(&429), "{looked_at} of {} were looked at", statuses.len());
 }
 
 #[test]
@@ -146,8 +168,8 @@ fn it_is_not_there_unless_it_was_asked_for() {
 
 #[test]
 fn requests_that_are_wrong_are_told_so() {
-    let inlet = Inlet::with(Config::new().max_event_bytes(100), Auth::none());
-    let (head, _) = Conn::open(&inlet.server).request("GET", "/publish", &[]).response();
+    let endpoint = PublishEndpoint::with(Config::new().max_event_bytes(100), Auth::none());
+    let (head, _) = Conn::open(&endpoint.server).request("GET", "/publish", &[]).response();
     assert_eq!((head.status, head.header("allow")), (405, Some("POST")));
 
     let large = item("events-a", &format!("data: {}\n\n", "x".repeat(101)));
@@ -160,7 +182,28 @@ fn requests_that_are_wrong_are_told_so() {
         (400, json!({ "items": [item("events-", "data: x\n\n")] }).to_string(), "items[0]"),
         (400, json!({ "items": [item("events-a%0A", "data: x\n\n")] }).to_string(), "items[0]"),
         (400, json!({ "items": [item("events-a", "data: x")] }).to_string(), "empty line"),
-        (400, json!({ "items": [item("events-a", ": comment\n\n")] }).to_string(), "no server-sent event"),
+        (
+            400,
+            json!({ "items": [item("events-a", ": comment\n\n")] }).to_string(),
+            "items[0]: the content has an event without 'data'",
+        ),
+        (
+            400,
+            json!({ "items": [item("events-a", "data: x\n\ndata: cut\n")] }).to_string(),
+            "items[0]: the content is cut short",
+        ),
+        (400, json!({ "items": [item("events-a", "dat: x\n\n")] }).to_string(), "none of data"),
+        (
+            400,
+            json!({ "items": [item("events-a", "event: keep-alive\ndata: x\n\n")] }).to_string(),
+            "keep-alive",
+        ),
+        (
+            400,
+            json!({ "items": [{ "channel": "events-a", "http-stream": { "content-bin": "ZGF0YTog/woK" } }] })
+                .to_string(),
+            "items[0]: the content is not UTF-8",
+        ),
         (
             400,
             json!({ "items": [item("events-a", "event: stream-open\ndata: x\n\n")] }).to_string(),
@@ -169,46 +212,46 @@ fn requests_that_are_wrong_are_told_so() {
         (413, json!({ "items": [large] }).to_string(), "100"),
         (413, format!("{{\"items\":[],\"x\":\"{}\"}}", "x".repeat(1_000_000)), "1000000"),
     ] {
-        let (head, text) = inlet.post(&[], &body);
+        let (head, text) = endpoint.post(&[], &body);
         assert_eq!(head.status, status, "{text}");
         assert!(text.contains(reason), "{reason}: {text}");
     }
     let chunked = [("Transfer-Encoding", "chunked")];
-    let mut conn = Conn::open(&inlet.server);
+    let mut conn = Conn::open(&endpoint.server);
     let (head, _) =
         conn.request("POST", "/publish/", &chunked).send("c\r\n{\"items\":[]}\r\n0\r\n\r\n").response();
     assert_eq!(head.status, 200, "a body without a length is taken, which Pushpin refuses");
-    assert_eq!(inlet.events.stats().log.events, 0);
+    assert_eq!(endpoint.events.stats().published, 0);
 }
 
 #[test]
 fn all_items_of_a_request_are_published_or_none() {
-    let inlet = Inlet::new(Auth::none());
+    let endpoint = PublishEndpoint::new(Auth::none());
     let good = item("events-a", "data: x\n\n");
     for bad in [item("events-a", "x"), item("other", "data: x\n\n"), json!({ "channel": "events-a" })] {
-        let (status, text) = inlet.publish(&[], &json!({ "items": [good, good, bad] }));
+        let (status, text) = endpoint.publish(&[], &json!({ "items": [good, good, bad] }));
         assert_eq!(status, 400);
         assert!(text.starts_with("items[2]"), "{text}");
     }
-    assert_eq!(inlet.events.stats().log.events, 0);
+    assert_eq!(endpoint.events.stats().published, 0);
 }
 
 #[test]
 fn an_item_that_is_repeated_is_published_once() {
-    let inlet = Inlet::new(Auth::none());
-    let mut client = Client::open(&inlet.server, "/events/?channel=a&channel=b");
+    let endpoint = PublishEndpoint::new(Auth::none());
+    let mut client = Client::open(&endpoint.server, "/events/?channel=a&channel=b");
     let with_id = |channel: &str, id: &str, data: &str| {
         let stream = json!({ "content": format!("data: {data}\n\n") });
         json!({ "channel": channel, "id": id, "formats": { "http-stream": stream } })
     };
     let body = json!({ "items": [with_id("events-a", "1", "one"), with_id("events-a", "1", "again")] });
     for _ in 0..2 {
-        assert_eq!(inlet.publish(&[], &body), published());
+        assert_eq!(endpoint.publish(&[], &body), published());
     }
     let body = json!({ "items": [with_id("events-b", "1", "another channel"), with_id("events-a", "", "empty id")] });
-    assert_eq!(inlet.publish(&[], &body), published());
+    assert_eq!(endpoint.publish(&[], &body), published());
     let body = json!({ "items": [item("events-a", "data: none\n\n"), item("events-a", "data: none\n\n")] });
-    assert_eq!(inlet.publish(&[], &body), published());
+    assert_eq!(endpoint.publish(&[], &body), published());
     let data: Vec<String> = (0..5).map(|_| client.data()).collect();
     assert_eq!(data, ["one", "another channel", "empty id", "none", "none"]);
 }

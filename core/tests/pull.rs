@@ -17,8 +17,8 @@ use std::{
 
 use common::{PATIENCE, closed, noise, publish, resets, until};
 use evstream::{
-    Access, CloseReason, Config, Event, Events, Message, Pull, Request, ResetReason, SlowClient,
-    wire::Decoder,
+    __internal::Decoder, Access, CloseReason, Config, Event, Events, Message, Pull, Request, ResetReason,
+    SlowClient,
 };
 use http_body_util::BodyExt;
 
@@ -29,8 +29,8 @@ fn events(config: Config) -> Events {
 /// A stream of these channels, after its first bytes.
 fn pull(events: &Events, channels: &[&str]) -> Pull {
     let request = Request { method: "GET", path: "/", query: "", headers: &[], peer: None };
-    let reply = events.open(&request, Access::channels(channels.iter().copied()));
-    assert!(reply.body.starts_with(b"id: "));
+    let reply = events.open_request(&request, Access::channels(channels.iter().copied()));
+    assert!(reply.body.starts_with(b"event: stream-open\n"));
     events.pull(reply.stream.unwrap()).unwrap()
 }
 
@@ -121,7 +121,7 @@ fn a_task_is_woken_when_there_is_something() {
     publish(&events, "a", ["x"]);
     until("both are woken", || rung(0) > before[0] && rung(1) > before[1]);
     let Poll::Ready(Some(chunk)) = pull.poll_next(&Context::from_waker(&wakers[0])) else { panic!() };
-    assert!(chunk.ends_with(b"data: x\n\n"));
+    assert!(chunk.starts_with(b"data: x\nid: "));
     let Poll::Ready(message) = subscription.poll_message(&Context::from_waker(&wakers[1])) else { panic!() };
     assert_eq!(text_of(message), "x");
 }
@@ -131,11 +131,11 @@ fn a_pull_sends_keep_alives() {
     for comment in [false, true] {
         let events = events(Config::new().keep_alive_ms(50).keep_alive_comment(comment));
         let mut pull = pull(&events, &["quiet"]);
-        let last = events.publish("other", Event::text("x")).unwrap().position.to_string();
+        let last = events.publish("other", Event::text("x")).unwrap().position().unwrap().to_string();
         let mut decoder = Decoder::new();
         for _ in 0..3 {
             let chunk = pull.next_timeout(PATIENCE).unwrap().unwrap();
-            let expected = if comment { format!("id: {last}\n:\n\n") } else { String::new() };
+            let expected = if comment { format!(":\nid: {last}\n\n") } else { String::new() };
             assert!(!comment || *chunk == *expected.as_bytes(), "{chunk:?}");
             let kinds: Vec<_> = decoder.feed(&chunk).into_iter().map(|event| event.name.unwrap()).collect();
             assert_eq!(kinds, if comment { vec![] } else { vec!["keep-alive"] });
@@ -153,7 +153,7 @@ fn a_pull_ends_of_age_whatever_the_keep_alives_are() {
         let mut other = events.subscribe(["a"]).unwrap();
         let text = read_to_end(&mut pull);
         assert!(before.elapsed() >= Duration::from_millis(200));
-        assert!(text.contains("retry: "), "{text}");
+        assert!(text.contains(r#"data: {"reason":"max-age"}"#), "{text}");
         assert_eq!(closed(&events, CloseReason::MaxAge), 1);
         // Others of the same engine are as before.
         publish(&events, "a", ["x"]);
@@ -186,7 +186,11 @@ fn one_that_reads_too_slowly_is_told() {
     let events = Events::new(config.slow_client(SlowClient::Close)).unwrap();
     let mut pull = self::pull(&events, &["a"]);
     publish(&events, "a", published.iter().map(|text| &**text));
-    assert_eq!(read_to_end(&mut pull), "retry: 2000\n\n");
+    let close = read_to_end(&mut pull);
+    assert!(
+        close.starts_with("event: stream-close\nretry: 2000\ndata: {\"reason\":\"slow\"}\nid: "),
+        "{close}"
+    );
     assert_eq!(closed(&events, CloseReason::Slow), 1);
 }
 
@@ -200,10 +204,14 @@ fn closing_wakes_those_who_wait() {
             let messages = events.subscribe(["a"]).unwrap().into_iter();
             threads.push(waiting(Box::new(|| messages.count())));
             let mut pull = pull(&events, &["a"]);
-            threads.push(waiting(Box::new(move || read_to_end(&mut pull).matches("data: ").count())));
+            threads.push(waiting(Box::new(move || {
+                let text = read_to_end(&mut pull);
+                assert!(text.contains("event: stream-close\n"), "{text}");
+                text.matches("data: ").count() - 1
+            })));
         }
         publish(&events, "a", ["1", "2"]);
-        events.close(PATIENCE);
+        events.close(PATIENCE).unwrap();
         for thread in threads {
             assert_eq!(thread.join().unwrap(), 2, "what came before the end is read before it");
         }
@@ -301,7 +309,7 @@ fn a_subscriber_sees_what_was_published() {
         (event.channel.as_str(), event.name.as_deref(), event.data.as_str()),
         ("b", Some("note"), "1\n2")
     );
-    assert_eq!(event.position, receipt.position);
+    assert_eq!(event.position, receipt.position().unwrap());
     let Some(Message::Event(event)) = subscription.next_timeout(PATIENCE).unwrap() else { panic!() };
     assert_eq!((event.channel.as_str(), event.name, event.data.as_str()), ("a", None, ""));
     assert_eq!(events.subscribe([]).unwrap_err().code(), "invalid-channel");
@@ -350,16 +358,16 @@ fn a_body_is_a_stream() {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut body = pin!(response.into_body());
         let open = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert!(open.starts_with(b"id: ") && open.ends_with(b"{\"channels\":[\"a\"]}\n\n"));
+        assert!(open.starts_with(b"event: stream-open\ndata: {\"channels\":[\"a\"]}\nid: "));
         publish(&events, "a", ["x"]);
         let chunk = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert!(chunk.ends_with(b"data: x\n\n"));
+        assert!(chunk.starts_with(b"data: x\nid: "));
         thread::spawn({
             let events = events.clone();
             move || events.close(PATIENCE)
         });
         let rest = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
-        assert!(rest.starts_with(b"retry: "), "{rest:?}");
+        assert!(rest.starts_with(b"event: stream-close\n"), "{rest:?}");
         assert_eq!(events.stats().open, 0);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use evstream::config::{Config, OptionKind};
+use evstream::{Config, OptionKind};
 
 const BEGIN: &str = "<!-- settings -->\n";
 const END: &str = "<!-- /settings -->";

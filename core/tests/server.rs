@@ -21,7 +21,7 @@ fn events_arrive_in_the_order_of_publishing() {
             let channel = ["a", "b", "unread"][fastrand::usize(0..3)];
             let receipt = events.publish(channel, Event::text(format!("{channel} {i}"))).unwrap();
             assert_eq!(receipt.streams, usize::from(channel != "unread"));
-            (format!("{channel} {i}"), receipt.position.to_string())
+            (format!("{channel} {i}"), receipt.position().unwrap().to_string())
         })
         .filter(|(text, _)| !text.starts_with("unread"))
         .collect();
@@ -69,7 +69,7 @@ fn a_client_resumes_by_header_or_query() {
     let ids: Vec<String> = (1..=6)
         .map(|i| {
             let channel = if i == 4 { "b" } else { "a" };
-            events.publish(channel, Event::text(i.to_string())).unwrap().position.to_string()
+            events.publish(channel, Event::text(i.to_string())).unwrap().position().unwrap().to_string()
         })
         .collect();
     let (second, last) = (&ids[1], &ids[5]);
@@ -97,7 +97,7 @@ fn a_client_that_cannot_be_connected_is_told() {
     ] {
         let (events, server) = serve(Config::new().history_events(2));
         publish(&events, "a", ["1", "2", "3"]);
-        let head = events.publish("a", Event::text("4")).unwrap().position;
+        let head = events.publish("a", Event::text("4")).unwrap().position().unwrap();
         let mut id = head;
         id.seq = seq;
         id.epoch.0 ^= u32::from(!same_epoch);
@@ -141,7 +141,7 @@ fn a_client_of_http_1_0_reads_to_the_close() {
     client.expect("stream-open");
     assert!(server.close(common::PATIENCE));
     assert_eq!(client.read_to_end(), (vec![], Over::Complete));
-    assert!(client.retry_ms().is_some());
+    assert_eq!(client.close_notice(), Some("shutdown"));
 }
 
 #[test]
@@ -316,12 +316,19 @@ fn caps_are_answered_and_places_come_back() {
     let mut conn = Conn::open(&server);
     let (head, body) = conn.request("GET", "/events/?channel=a", &[]).response();
     assert_eq!((head.status, head.header("retry-after")), (429, Some("2")), "{body}");
+    let event_source = [("Accept", "text/event-stream")];
+    let (head, body) = conn.request("GET", "/events/?channel=a", &event_source).response();
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert!(
+        body.starts_with("event: stream-close\nretry: ") && body.contains(r#"{"reason":"full"}"#),
+        "{body}"
+    );
     let third = Client::open(&ipv6, "/events/?channel=a");
     let mut other = Conn::open(&ipv6);
     let (head, body) = other.request("GET", "/events/?channel=a", &[]).response();
-    assert_eq!((head.status, head.header("retry-after")), (503, Some("2")), "{body}");
+    assert_eq!((head.status, head.header("retry-after")), (503, Some("3")), "{body}");
     let stats = events.stats();
-    assert_eq!((stats.open, stats.refused), (3, 2));
+    assert_eq!((stats.open, stats.refused), (3, 3));
 
     // Refusing has taken no place, and the connections that were refused are still good.
     drop((first, third));

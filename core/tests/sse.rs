@@ -4,8 +4,8 @@
 mod sse;
 
 use evstream::{
+    __internal::{Decoder, encode_event},
     Event,
-    wire::{Decoder, encode_event},
 };
 use proptest::prelude::*;
 

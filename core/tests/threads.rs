@@ -23,19 +23,22 @@ fn threads_come_late_and_go_in_time() {
     let events = Events::new(config.clone()).unwrap();
     publish(&events, "a", ["x"]);
     assert_eq!(threads(), [""; 0], "publishing needs none");
-    events.close(PATIENCE);
+    events.close(PATIENCE).unwrap();
     drop(events);
 
     let (events, server) = serve(config.clone());
     let clients: Vec<Client> = (0..10).map(|_| Client::open(&server, "/events/?channel=a")).collect();
     let subscription = events.subscribe(["a"]).unwrap();
     // A thread gives itself its name, so the last may not have one yet.
-    until("all threads have names", || threads().len() == 5);
+    until("all threads have names", || threads().len() == 6);
     let mut names = threads();
     names.sort();
-    assert_eq!(names, ["evstream-0", "evstream-1", "evstream-2", "evstream-io", "evstream-io"]);
+    assert_eq!(
+        names,
+        ["evstream-0", "evstream-1", "evstream-2", "evstream-io", "evstream-io", "evstream-sweep"]
+    );
     assert!(server.close(PATIENCE));
-    events.close(PATIENCE);
+    events.close(PATIENCE).unwrap();
     assert_eq!(threads(), [""; 0], "closing waits for them");
     drop((clients, subscription));
 
@@ -53,9 +56,9 @@ fn threads_come_late_and_go_in_time() {
     let (others, other) = serve(config);
     let _client = Client::open(&server, "/events/?channel=a");
     let mut client = Client::open(&other, "/events/?channel=a");
-    events.close(Duration::ZERO);
+    events.close(Duration::ZERO).unwrap();
     publish(&others, "a", ["x"]);
     assert_eq!(client.data(), "x");
-    others.close(PATIENCE);
+    others.close(PATIENCE).unwrap();
     until("all threads have ended", || threads().is_empty());
 }

@@ -6,9 +6,8 @@ mod sse;
 use std::{fs, path::Path};
 
 use evstream::{
-    Access, Config, Event, Reply, Request,
-    config::OptionValue,
-    wire::{Decoder, encode_event},
+    __internal::{Decoder, encode_event},
+    Access, Config, Event, OptionValue, Reply, Request, Screened,
 };
 use serde_json::{Map, Value};
 
@@ -18,7 +17,7 @@ const GET: Request<'_> = Request { method: "GET", path: "/events/", query: "", h
 fn encode() {
     each("encode", &["event", "expected"], |case| {
         let app = App::new(Config::new());
-        let stream = app.open(&Request { query: "channel=a", ..GET }, Access::allow());
+        let stream = app.open_request(&Request { query: "channel=a", ..GET }, Access::allow());
         let event = event(&case["event"]);
         app.publish("a", event.clone()).unwrap();
         let expected = app.fill(text(&case["expected"]));
@@ -59,7 +58,7 @@ fn decode() {
 fn query() {
     each("query", &["query", "expected"], |case| {
         let app = App::new(Config::new());
-        let reply = app.open(&Request { query: text(&case["query"]), ..GET }, Access::allow());
+        let reply = app.open_request(&Request { query: text(&case["query"]), ..GET }, Access::allow());
         let events = Decoder::new().feed(&reply.body);
         let names: Vec<_> = events.iter().map(|event| event.name.as_deref().unwrap()).collect();
         let data: Value = serde_json::from_str(&events[0].data).unwrap();
@@ -88,12 +87,12 @@ fn position() {
         let reply = match text(&case["via"]) {
             "header" => {
                 let headers = [("Last-Event-ID", id.as_bytes())];
-                app.open(&Request { query: "channel=a", headers: &headers, ..GET }, Access::allow())
+                app.open_request(&Request { query: "channel=a", headers: &headers, ..GET }, Access::allow())
             }
             "query" => {
                 let encoded: Vec<_> = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
                 let query = format!("channel=a&lastEventId={}", encoded.concat());
-                app.open(&Request { query: &query, ..GET }, Access::allow())
+                app.open_request(&Request { query: &query, ..GET }, Access::allow())
             }
             via => panic!("unknown via {via}"),
         };
@@ -110,13 +109,13 @@ fn position() {
             assert_eq!(events, [(open, app.position(at))]);
             at
         } else {
-            let reason = format!("\"reason\":{}}}\n\n", expected["reset"]);
+            let reason = format!("\"reason\":{}}}\nid: {}\n\n", expected["reset"], app.position(12));
             let open_id = app.fill(text(&expected["open_id"]));
             assert_eq!(events, [(open, open_id), ("stream-reset".to_owned(), app.position(12))]);
             assert!(reply.body.ends_with(reason.as_bytes()));
             12
         };
-        let missed = (after + 1..=12).map(|n| format!("id: {}\ndata: {n}\n\n", app.position(n)));
+        let missed = (after + 1..=12).map(|n| format!("data: {n}\nid: {}\n\n", app.position(n)));
         assert_eq!(app.next(reply), missed.collect::<String>());
     });
 }
@@ -145,7 +144,7 @@ fn publish() {
 
 #[test]
 fn open() {
-    let known = ["config", "published", "held", "request", "access", "published_after", "expected"];
+    let known = ["config", "published", "held", "closed", "request", "access", "published_after", "expected"];
     each("open", &known, |case| {
         let app = App::new(config(case.get("config")));
         app.publish_all(case.get("published"));
@@ -163,10 +162,14 @@ fn open() {
             peer: asked.get("peer").map(|peer| text(peer).parse().unwrap()),
         };
         let held = case.get("held").map_or(0, |held| held.as_u64().unwrap());
-        let held: Vec<Reply> = (0..held).map(|_| app.open(&request, access(case.get("access")))).collect();
+        let held: Vec<Reply> =
+            (0..held).map(|_| app.open_request(&request, access(case.get("access")))).collect();
         assert!(held.iter().all(|reply| reply.stream.is_some()));
 
-        let reply = app.open(&request, access(case.get("access")));
+        if case.get("closed") == Some(&Value::Bool(true)) {
+            app.close();
+        }
+        let reply = app.open_request(&request, access(case.get("access")));
         let expected = fields(&case["expected"], &["status", "headers", "body", "next"]);
         let body = app.fill(text(&expected["body"]));
         app.publish_all(case.get("published_after"));
@@ -182,6 +185,70 @@ fn open() {
 }
 
 #[test]
+fn proxies() {
+    each("proxies", &["config", "peer", "headers", "expected"], |case| {
+        let app = App::new(config(case.get("config")));
+        let headers: Vec<(&str, &[u8])> =
+            pairs(&case["headers"]).map(|(name, value)| (name, value.as_bytes())).collect();
+        let peer = case["peer"].as_str().map(|peer| peer.parse().unwrap());
+        let request = Request { query: "channel=a", headers: &headers, peer, ..GET };
+        let Screened::Ask(asked) = app.screen(&request) else { panic!("the request is good") };
+        assert_eq!(asked.peer().map(|peer| peer.to_string()).as_deref(), case["expected"].as_str());
+    });
+}
+
+#[cfg(feature = "runtime")]
+#[test]
+fn tokens() {
+    each("tokens", &["by", "config", "jwt", "query", "headers", "expected"], |case| {
+        let app = App::new(config(case.get("config")));
+        let jwt = jwt(&case["jwt"]);
+        let headers: Vec<(&str, &[u8])> =
+            pairs(&case["headers"]).map(|(name, value)| (name, value.as_bytes())).collect();
+        let request = Request { query: text(&case["query"]), headers: &headers, ..GET };
+        let reply = app.open_by_token(&request, &jwt);
+        let expected = fields(&case["expected"], &["channels", "error", "status", "text", "challenge"]);
+        if let Some(status) = expected.get("status") {
+            assert_eq!(reply.status, status.as_u64().unwrap() as u16);
+            assert_eq!(String::from_utf8_lossy(&reply.body).trim_end(), text(&expected["text"]));
+            let challenge = reply.headers.iter().find(|(name, _)| *name == "WWW-Authenticate");
+            assert_eq!(challenge.map(|(_, value)| &**value), expected["challenge"].as_str());
+            return;
+        }
+        let events = Decoder::new().feed(&reply.body);
+        let data: Value = serde_json::from_str(&events[0].data).unwrap();
+        let is_open = expected.contains_key("channels");
+        assert_eq!(
+            events[0].name.as_deref(),
+            Some(if is_open { "stream-open" } else { "stream-error" }),
+            "{data}"
+        );
+        let (name, expected) = if is_open { ("channels", "channels") } else { ("text", "error") };
+        assert_eq!(data[name], case["expected"][expected]);
+    });
+}
+
+#[cfg(feature = "runtime")]
+fn jwt(value: &Value) -> evstream::Jwt {
+    let fields = fields(value, &["keys", "issuer", "audience", "cookie"]);
+    let mut keys = list(&fields["keys"]).iter().map(|key| evstream::grip::Key::parse(text(key)).unwrap());
+    let mut jwt = evstream::Jwt::new(keys.next().unwrap()).unwrap();
+    for key in keys {
+        jwt = jwt.key(key).unwrap();
+    }
+    if let Some(issuer) = fields.get("issuer") {
+        jwt = jwt.issuer(text(issuer));
+    }
+    for audience in fields.get("audience").into_iter().flat_map(list) {
+        jwt = jwt.audience(text(audience));
+    }
+    match fields.get("cookie") {
+        Some(name) => jwt.cookie(text(name)).unwrap(),
+        None => jwt,
+    }
+}
+
+#[test]
 fn every_file_is_run() {
     let mut files: Vec<_> = fs::read_dir(directory())
         .unwrap()
@@ -190,7 +257,18 @@ fn every_file_is_run() {
         .collect();
     files.sort();
     // `grip` and `scenarios` by the tests `grip_vectors` and `pushpin`, the others here.
-    let run = ["decode", "encode", "grip", "open", "position", "publish", "query", "scenarios"];
+    let run = [
+        "decode",
+        "encode",
+        "grip",
+        "open",
+        "position",
+        "proxies",
+        "publish",
+        "query",
+        "scenarios",
+        "tokens",
+    ];
     assert_eq!(files, run.map(|name| format!("{name}.json")));
 }
 
@@ -199,7 +277,7 @@ fn every_file_is_run() {
 mod api {
     use std::time::Duration;
 
-    use evstream::{Access, Config, Error, Event, Events, Reply, Request};
+    use evstream::{Access, Config, Error, Event, Events, Jwt, Reply, Request, Screened};
 
     pub(crate) struct Api(Events);
 
@@ -208,16 +286,34 @@ mod api {
             Self(Events::new(config).unwrap())
         }
 
-        pub(crate) fn open(&self, request: &Request<'_>, access: Access) -> Reply {
-            self.0.open(request, access)
+        pub(crate) fn open_request(&self, request: &Request<'_>, access: Access) -> Reply {
+            self.0.open_request(request, access)
+        }
+
+        pub(crate) fn screen(&self, request: &Request<'_>) -> Screened {
+            self.0.screen(request)
+        }
+
+        pub(crate) fn open_by_token(&self, request: &Request<'_>, jwt: &Jwt) -> Reply {
+            match self.0.screen(request) {
+                Screened::Reply(reply) => reply,
+                Screened::Ask(asked) => {
+                    let access = self.0.jwt_access(jwt, request, asked.channels());
+                    self.0.open(asked, access)
+                }
+            }
+        }
+
+        pub(crate) fn close(&self) {
+            drop(self.0.close(Duration::ZERO));
         }
 
         pub(crate) fn publish(&self, channel: &str, event: Event<'_>) -> Result<String, Error> {
-            self.0.publish(channel, event).map(|receipt| receipt.position.to_string())
+            self.0.publish(channel, event).map(|receipt| receipt.position().unwrap().to_string())
         }
 
         pub(crate) fn events_published(&self) -> u64 {
-            self.0.stats().log.events
+            self.0.stats().published
         }
 
         /// What the stream sends next, all of it.
@@ -237,9 +333,8 @@ mod api {
     use std::sync::Arc;
 
     use evstream::{
-        Access, Config, Error, Event, Reply, Request,
-        stream::{Hub, Now, Read, open},
-        wire::{Epoch, check_channel},
+        __internal::{Epoch, Hub, Now, Read, check_channel, open_request, screen},
+        Access, Config, Error, Event, Reply, Request, Screened,
     };
 
     pub(crate) struct Api(Arc<Hub>);
@@ -249,8 +344,16 @@ mod api {
             Self(Hub::new(config, Epoch(0x5f3a_9c01)).unwrap())
         }
 
-        pub(crate) fn open(&self, request: &Request<'_>, access: Access) -> Reply {
-            open(&self.0, request, access, Now::default())
+        pub(crate) fn open_request(&self, request: &Request<'_>, access: Access) -> Reply {
+            open_request(&self.0, request, access, Now::default())
+        }
+
+        pub(crate) fn screen(&self, request: &Request<'_>) -> Screened {
+            screen(&self.0, request, Now::default())
+        }
+
+        pub(crate) fn close(&self) {
+            self.0.close();
         }
 
         pub(crate) fn publish(&self, channel: &str, event: Event<'_>) -> Result<String, Error> {
@@ -274,7 +377,11 @@ mod api {
                 match stream.read(0, &mut items) {
                     Read::Events if items.is_empty() => return String::from_utf8(sent).unwrap(),
                     Read::Events => items.iter().for_each(|item| sent.extend_from_slice(item.frame.sse())),
-                    Read::Notice(frame) | Read::End(frame) => sent.extend_from_slice(frame.sse()),
+                    Read::Notice(frame) => sent.extend_from_slice(frame.sse()),
+                    Read::End(close_notice) => {
+                        sent.extend_from_slice(stream.last_words(&close_notice).sse());
+                        return String::from_utf8(sent).unwrap();
+                    }
                 }
             }
         }
@@ -298,7 +405,7 @@ impl std::ops::Deref for App {
 impl App {
     fn new(config: Config) -> Self {
         let api = api::Api::new(config);
-        let reply = api.open(&Request { query: "channel=epoch", ..GET }, Access::allow());
+        let reply = api.open_request(&Request { query: "channel=epoch", ..GET }, Access::allow());
         let epoch = Decoder::new().feed(&reply.body)[0].id[..8].to_owned();
         Self { api, epoch }
     }

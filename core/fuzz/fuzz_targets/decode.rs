@@ -5,7 +5,7 @@
 #[path = "../../tests/common/sse.rs"]
 mod sse;
 
-use evstream::wire::Decoder;
+use evstream::__internal::Decoder;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u16, &[u8])| {

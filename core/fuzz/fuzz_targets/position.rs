@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use evstream::wire::{Position, Resume};
+use evstream::{__internal::Resume, Position};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| match Resume::parse(text) {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use evstream::wire::Query;
+use evstream::__internal::Query;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|query: &str| {

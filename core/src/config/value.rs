@@ -2,28 +2,66 @@
 
 use std::fmt;
 
+use super::network::Trusted;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What happens to a stream that has fallen behind the backlog.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SlowClient {
-    /// The stream gets a `stream-reset` and goes on from the newest event.
-    #[default]
-    Reset,
-    /// The stream is closed with a `retry`, so that the client comes back with its position.
-    Close,
+/// A setting that takes one of some words.
+macro_rules! choice {
+    ($(#[$doc:meta])+ $name:ident { $($(#[$about:meta])+ $choice:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$about])+ $choice),+
+        }
+
+        impl $name {
+            pub(super) const NAMES: &'static [&'static str] = &[$($word),+];
+
+            pub(crate) const fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+
+        impl Setting for $name {
+            fn from_value(value: OptionValue) -> Option<Self> {
+                let OptionValue::Text(text) = value else { return None };
+                [$(Self::$choice),+].into_iter().find(|choice| choice.name() == text)
+            }
+        }
+    };
 }
 
-impl SlowClient {
-    pub(super) const NAMES: &'static [&'static str] = &["reset", "close"];
-
-    pub(super) const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
+choice! {
+    /// What happens to a stream that has fallen behind the backlog.
+    SlowClient {
+        /// The stream gets a `stream-reset` and goes on from the newest event.
+        #[default]
+        Reset = "reset",
+        /// The stream is closed with a `retry`, so that the client comes back with its position.
+        Close = "close",
     }
+}
 
-    fn from_name(name: &str) -> Option<Self> {
-        [Self::Reset, Self::Close].into_iter().find(|choice| choice.name() == name)
+choice! {
+    /// Where proxies say whom a request comes from.
+    ForwardedHeader {
+        /// `X-Forwarded-For`, which nearly all write.
+        #[default]
+        XForwardedFor = "x-forwarded-for",
+        /// `Forwarded`, by RFC 7239.
+        Forwarded = "forwarded",
+    }
+}
+
+choice! {
+    /// What happens when a user has `max_streams_per_user` streams and opens one more.
+    OverUserLimit {
+        /// The oldest of them ends. Its client, if it is still there, is told `replaced`, and to come back in a day.
+        #[default]
+        Replace = "replace",
+        /// The new one is not opened: its client is asked to come back later.
+        Refuse = "refuse",
     }
 }
 
@@ -148,15 +186,6 @@ impl Setting for bool {
     }
 }
 
-impl Setting for SlowClient {
-    fn from_value(value: OptionValue) -> Option<Self> {
-        match value {
-            OptionValue::Text(text) => Self::from_name(&text),
-            _ => None,
-        }
-    }
-}
-
 impl Setting for Vec<String> {
     fn from_value(value: OptionValue) -> Option<Self> {
         match value {
@@ -167,14 +196,20 @@ impl Setting for Vec<String> {
     }
 
     fn check(&self, option: &OptionSpec) -> Result<()> {
-        let (is_allowed, allowed): (fn(&str) -> bool, _) = match option.name {
-            "cors_origins" => (is_origin, "'*' and origins such as 'https://example.com'"),
-            _ => (is_token, "names of headers"),
+        let (problem, allowed): (fn(&str) -> Option<String>, _) = match option.name {
+            "cors_origins" => {
+                (|text| (!is_origin(text)).then(String::new), "'*' and origins such as 'https://example.com'")
+            }
+            "trusted_proxies" => (
+                |text| Trusted::parse(text).err().map(|why| format!(", {why}")),
+                "addresses, networks such as '10.0.0.0/8', and 'unix'",
+            ),
+            _ => (|text| (!is_token(text)).then(String::new), "names of headers"),
         };
-        match self.iter().find(|text| !is_allowed(text)) {
-            Some(text) => Err(Error::new(
+        match self.iter().find_map(|text| Some((text, problem(text)?))) {
+            Some((text, why)) => Err(Error::new(
                 ErrorKind::InvalidConfig,
-                format!("{} takes {allowed}, not {text:?}", option.name),
+                format!("{} takes {allowed}, not {text:?}{why}", option.name),
             )),
             None => Ok(()),
         }

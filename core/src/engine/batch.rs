@@ -1,7 +1,9 @@
 //! Events laid out once for all streams that are at the same place.
 
-use super::member::Framing;
-use crate::log::Item;
+use std::sync::Arc;
+
+use super::framing::Framing;
+use crate::{log::Item, stream::Delivered};
 
 /// A run of events as one piece of memory, so that a stream takes it with a single write.
 ///
@@ -11,6 +13,8 @@ pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     chunked: Layout,
     plain: Layout,
+    /// Where is counted what is written of it.
+    pub(super) delivered: Arc<Delivered>,
 }
 
 #[derive(Default)]
@@ -29,6 +33,10 @@ pub(super) struct Progress {
 }
 
 impl Batch {
+    pub(super) fn new(delivered: &Arc<Delivered>) -> Self {
+        Self { delivered: delivered.clone(), ..Self::default() }
+    }
+
     /// Empties it, and lets go of memory that only a burst needed.
     pub(super) fn clear(&mut self) {
         self.items.clear();
@@ -77,6 +85,10 @@ impl Layout {
     }
 }
 
+/// Bytes read from the log at a time: enough that a write is worth its system call, little enough that others wait
+/// for microseconds only.
+pub(super) const BATCH_BYTES: usize = 128 * 1_024;
+
 /// Two batches of the usual size.
 const KEEP_BYTES: usize = 512 * 1_024;
 
@@ -90,7 +102,7 @@ mod tests {
         let mut batch = Batch::default();
         for seq in [3, 5, 9] {
             let frame = Frame::from_sse(format!("data: {seq}\n\n").as_bytes());
-            batch.items.push(Item { seq, channel: 0, frame });
+            batch.items.push(Item { seq, at_ms: 0, channel: 0, frame });
         }
         assert_eq!((batch.after(0), batch.after(3), batch.after(4), batch.after(9)), (0, 1, 1, 3));
         for framing in [Framing::Chunked, Framing::Close] {

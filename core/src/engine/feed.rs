@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use slab::Slab;
 
-use super::{batch::Batch, inbox::Inbox, member::BATCH_BYTES};
+use super::{
+    batch::{BATCH_BYTES, Batch},
+    inbox::Inbox,
+};
 use crate::log::{Channel, Log, Watcher, read};
 
 /// A set of channels, and the streams that read just these. What lies in the log is read once for all of them.
@@ -16,6 +19,10 @@ pub(super) struct Feed {
     /// Up to where its members were given events, but for those that are behind.
     cursor: u64,
     dirty: bool,
+    /// Some of its members have yet to be given what was read last.
+    underway: bool,
+    /// Unlike its key, never that of another feed.
+    id: u64,
 }
 
 /// The feeds of a shard, and the channels they watch.
@@ -26,6 +33,7 @@ pub(super) struct Feeds {
     watched: Slab<Watched>,
     by_channel: HashMap<usize, usize>,
     dirty: Vec<usize>,
+    next_id: u64,
 }
 
 /// A channel that some feed reads.
@@ -36,7 +44,7 @@ struct Watched {
 }
 
 /// What a feed has read.
-pub(super) enum Harvest {
+pub(super) enum FeedRead {
     /// The batch holds the events after `from` up to `upto`.
     Batch { from: u64, upto: u64 },
     /// The log has moved past the feed: each member must see for itself.
@@ -52,6 +60,7 @@ impl Feeds {
             watched: Slab::new(),
             by_channel: HashMap::new(),
             dirty: Vec::new(),
+            next_id: 0,
         }
     }
 
@@ -77,6 +86,8 @@ impl Feeds {
     /// Takes a member out; gives back the member that has moved to its place, if one has.
     pub(super) fn leave(&mut self, feed_key: usize, place: usize) -> Option<usize> {
         let feed = &mut self.all[feed_key];
+        // In constant time: whoever is last fills the gap, and has to be told its new place. A feed without members goes at
+        // once, for it keeps its channels in memory and has publishers wake this shard.
         feed.members.swap_remove(place);
         if feed.members.is_empty() {
             self.remove(feed_key);
@@ -107,8 +118,13 @@ impl Feeds {
     }
 
     /// Reads what is new on a feed into `batch`.
-    pub(super) fn read(&mut self, feed_key: usize, log: &Log, batch: &mut Batch) -> Option<Harvest> {
+    pub(super) fn read(&mut self, feed_key: usize, log: &Log, batch: &mut Batch) -> Option<FeedRead> {
         let feed = self.all.get_mut(feed_key)?;
+        if feed.underway && feed.dirty {
+            // Those who wait for their turn would be behind what is read now, and each have to read for itself.
+            self.dirty.push(feed_key);
+            return None;
+        }
         if !std::mem::replace(&mut feed.dirty, false) {
             return None;
         }
@@ -121,15 +137,28 @@ impl Feeds {
                 feed.dirty = true;
                 self.dirty.push(feed_key);
             }
-            Some(Harvest::Batch { from, upto })
+            Some(FeedRead::Batch { from, upto })
         } else {
             feed.cursor = log.head();
-            Some(Harvest::Overtaken)
+            Some(FeedRead::Overtaken)
         }
     }
 
-    pub(super) fn members(&self, feed_key: usize) -> &[usize] {
-        self.all.get(feed_key).map_or(&[], |feed| &feed.members)
+    /// The id of a feed that is there.
+    pub(super) fn id(&self, feed_key: usize) -> u64 {
+        self.all[feed_key].id
+    }
+
+    /// The members of a feed; none when it is gone, also when another has its key.
+    pub(super) fn members(&self, feed_key: usize, id: u64) -> &[usize] {
+        self.all.get(feed_key).filter(|feed| feed.id == id).map_or(&[], |feed| &feed.members)
+    }
+
+    /// Says whether some members of a feed have yet to be given what was read last: it is not read meanwhile.
+    pub(super) fn set_underway(&mut self, feed_key: usize, id: u64, underway: bool) {
+        if let Some(feed) = self.all.get_mut(feed_key).filter(|feed| feed.id == id) {
+            feed.underway = underway;
+        }
     }
 
     fn add(&mut self, key: Box<[usize]>, channels: &Arc<[Arc<Channel>]>, log: &Log) -> usize {
@@ -139,7 +168,10 @@ impl Feeds {
             members: Vec::new(),
             cursor: 0,
             dirty: false,
+            underway: false,
+            id: self.next_id,
         });
+        self.next_id += 1;
         self.by_channels.insert(key, feed_key);
         for channel in channels.iter() {
             let token = *self.by_channel.entry(address(channel)).or_insert_with(|| {
@@ -157,6 +189,8 @@ impl Feeds {
     }
 
     fn remove(&mut self, feed_key: usize) {
+        // Its key may still be among the dirty ones, and its tokens among those that publishers wake: both are looked up
+        // again, and find nothing, or a feed and a channel that are then looked at for nothing.
         let feed = self.all.remove(feed_key);
         self.by_channels.remove(&feed.key);
         for channel in feed.channels.iter() {

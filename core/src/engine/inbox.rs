@@ -1,28 +1,23 @@
 //! How other threads reach a shard.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{io, sync::Arc};
 
 use super::{
-    Guest, Origin,
-    member::Framing,
-    signal::{Raiser, Signal},
+    StreamGuard,
+    entries::Which,
+    framing::Framing,
     socket::Socket,
+    watching::{Reader, SignalRef},
 };
 use crate::{
     log::{Channel, Watch},
-    stream::Stream,
+    stream::{LastWords, Stream},
+    wakeups::Mailbox,
 };
 
 /// A queue of commands and of channels with news, with a wake-up that costs a system call only when the shard sleeps.
 pub(crate) struct Inbox {
-    mail: Mutex<Mail>,
-    asleep: AtomicBool,
+    mail: Mailbox<Mail>,
     waker: mio::Waker,
 }
 
@@ -42,17 +37,18 @@ pub(super) enum Command {
         socket: Socket,
         framing: Framing,
         first: Vec<u8>,
-        guest: Option<Guest>,
+        guard: Option<StreamGuard>,
     },
     Watch {
         channels: Arc<[Arc<Channel>]>,
-        signal: Raiser,
+        signal_ref: SignalRef,
     },
     Unwatch {
-        signal: Arc<Signal>,
+        reader: Reader,
     },
     CloseStreams {
-        origin: Option<Arc<Origin>>,
+        who: Which,
+        words: LastWords,
         timeout_ms: u64,
     },
     Stop {
@@ -64,53 +60,47 @@ pub(super) enum Command {
 
 impl Inbox {
     pub(super) fn new(waker: mio::Waker) -> Self {
-        Self { mail: Mutex::default(), asleep: AtomicBool::new(false), waker }
+        Self { mail: Mailbox::default(), waker }
     }
 
     /// Leaves a command; false when the shard has ended, and then the command is dropped.
     pub(super) fn post(&self, command: Command) -> bool {
-        let mut mail = self.lock();
+        self.send(command).is_ok()
+    }
+
+    /// Leaves a command; gives it back when the shard has ended.
+    pub(super) fn send(&self, command: Command) -> Result<(), Command> {
+        let mut mail = self.mail.lock();
         if mail.closed {
-            return false;
+            return Err(command);
         }
         mail.commands.push(command);
         drop(mail);
         self.rouse();
-        true
+        Ok(())
     }
 
     /// Says that the shard is about to sleep; false when there is mail, and then it must not.
     pub(super) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        let mail = self.lock();
-        let empty = mail.commands.is_empty() && mail.woken.is_empty();
-        drop(mail);
-        if !empty {
-            self.awake();
-        }
-        empty
+        self.mail.fall_asleep(|mail| mail.commands.is_empty() && mail.woken.is_empty())
     }
 
     pub(super) fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.mail.awake();
     }
 
     /// Exchanges what lies in the inbox for `mail`, which is empty, so that no memory is allocated for it.
     pub(super) fn collect(&self, mail: &mut Mail) {
-        std::mem::swap(&mut *self.lock(), mail);
+        std::mem::swap(&mut *self.mail.lock(), mail);
     }
 
     /// Takes no more mail; gives back the last.
     pub(super) fn close(&self) -> Mail {
-        std::mem::replace(&mut *self.lock(), Mail { closed: true, ..Mail::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Mail> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::replace(&mut *self.mail.lock(), Mail { closed: true, ..Mail::default() })
     }
 
     fn rouse(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst)
+        if self.mail.must_rouse()
             && let Err(error) = self.waker.wake()
         {
             tracing::error!(%error, "cannot wake a shard");
@@ -120,7 +110,7 @@ impl Inbox {
 
 impl Watch for Inbox {
     fn wake(&self, token: usize) {
-        self.lock().woken.push(token);
+        self.mail.lock().woken.push(token);
         self.rouse();
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+pub(super) use crate::stream::NEVER;
+
 /// A heap of deadlines.
 ///
 /// A deadline that moves further away, as a keep-alive's does with every event, is not touched: its old entry comes
@@ -43,9 +45,6 @@ impl Timers {
         })
     }
 }
-
-/// The deadline of what has none.
-pub(super) const NEVER: u64 = u64::MAX;
 
 /// Small beside every deadline there is; large enough that 15,000 streams wake a thread 20 times a second at most.
 const GRAIN_MS: u64 = 50;

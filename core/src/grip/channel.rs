@@ -2,14 +2,18 @@
 
 use std::fmt::Write as _;
 
+use ::base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::digest;
+
 use super::uri::decode;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is put before the name of every channel on a proxy, so that applications that share one do not collide.
 ///
 /// Names on the proxy are `prefix + name` with everything percent-encoded that GRIP headers cannot carry: controls,
-/// blanks, `"`, `%`, `,`, `;`, `=`, `+`, and what is not ASCII. Names of letters, digits and `-._~!$&'()*:@/` stay as
-/// they are, so another publisher reaches `clock` as `events-clock`.
+/// blanks, `"`, `%`, `,`, `;`, `=`, `+`, `^` and its like, and what is not ASCII. Names of letters, digits and
+/// `-._~!$&'()*:@/` stay as they are, so another publisher reaches `clock` as `events-clock` (but see the setting
+/// `grip_sole_publisher`).
 ///
 /// ```
 /// use evstream::grip::Prefix;
@@ -40,6 +44,39 @@ impl Prefix {
         out
     }
 
+    /// The channel on the proxy where hints for `proxy_name` go: see [`Hold::channel`](super::Hold::channel).
+    ///
+    /// No application's channel has its name, for a caret is always percent-encoded. It is short, however long
+    /// `proxy_name` is.
+    pub fn hint(&self, proxy_name: &str) -> String {
+        let mut out = self.hint_for_all();
+        let digest = digest::digest(&digest::SHA256, proxy_name.as_bytes());
+        URL_SAFE_NO_PAD.encode_string(&digest.as_ref()[..HINT_BYTES], &mut out);
+        out
+    }
+
+    /// The channel on the proxy where every hint goes, for streams that have no room for one beside each channel.
+    pub fn hint_for_all(&self) -> String {
+        let mut out = String::with_capacity(self.0.len() + 16);
+        percent_encode(&mut out, &self.0, is_plain);
+        out.push('^');
+        out
+    }
+
+    /// The channel on the proxy that every stream of this user is on, for [closing](super::Item::close) them: no colon is
+    /// in a name of [`hint`](Self::hint), nor a bare caret in an application's channel.
+    pub fn user(&self, user: &str) -> String {
+        let mut out = self.hint_for_all();
+        out.push_str("user:");
+        percent_encode(&mut out, user, is_plain);
+        out
+    }
+
+    /// The channel on the proxy that every stream is on which is not on [`hint_for_all`](Self::hint_for_all).
+    pub fn streams(&self) -> String {
+        self.hint_for_all() + "streams:"
+    }
+
     /// The channel whose name on the proxy is `proxy_name`; `None` if it does not begin with the prefix.
     ///
     /// Names that another publisher did not percent-encode are taken as they are.
@@ -66,6 +103,9 @@ pub(super) fn is_plain(byte: u8) -> bool {
 }
 
 const MAX_PREFIX_BYTES: usize = 256;
+
+/// Enough that two channels of one proxy hardly share a channel for hints; where they do, a stream asks once too often.
+const HINT_BYTES: usize = 9;
 
 #[cfg(test)]
 mod tests {

@@ -30,10 +30,17 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Hold<'a> {
-    channels: Vec<(&'a str, Option<&'a str>)>,
+    channels: Vec<Subscribed<'a>>,
     keep_alive: Option<(&'a str, u32)>,
     next: Option<(&'a str, u32)>,
     meta: Vec<(&'a str, &'a str)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Subscribed<'a> {
+    name: &'a str,
+    prev_id: Option<&'a str>,
+    filter: Option<&'a str>,
 }
 
 impl<'a> Hold<'a> {
@@ -46,9 +53,17 @@ impl<'a> Hold<'a> {
     ///
     /// With `prev_id`, the id of the last item that the response has, the proxy notices gaps, and asks the next link
     /// for what is missing. Then every item on the channel must be published with `id` and `prev-id`; give a second
-    /// channel without `prev_id` for what has none. At most 20 channels.
+    /// channel without `prev_id` for what has none, hints among them: a proxy that is just asking the next link drops
+    /// what does not follow, but keeps what needs not follow anything. At most 20 channels.
     pub fn channel(mut self, proxy_name: &'a str, prev_id: Option<&'a str>) -> Self {
-        self.channels.push((proxy_name, prev_id));
+        self.channels.push(Subscribed { name: proxy_name, prev_id, filter: None });
+        self
+    }
+
+    /// Subscribes the response to a channel without `prev_id`, on which an item with
+    /// [`require_sub`](super::Item::require_sub) goes only to those who are on the channel that it names, too.
+    pub fn filtered(mut self, proxy_name: &'a str) -> Self {
+        self.channels.push(Subscribed { name: proxy_name, prev_id: None, filter: Some(REQUIRE_SUB) });
         self
     }
 
@@ -107,7 +122,7 @@ impl<'a> Hold<'a> {
             return Err(invalid(text));
         }
         let mut value = String::new();
-        for (name, prev_id) in &self.channels {
+        for Subscribed { name, prev_id, filter } in &self.channels {
             if !is_bare(name) {
                 return Err(invalid(format!("the name of a channel on the proxy {MUST_BE_BARE}")));
             }
@@ -119,6 +134,10 @@ impl<'a> Hold<'a> {
                 }
                 value.push_str("; prev-id=");
                 value.push_str(prev_id);
+            }
+            if let Some(filter) = filter {
+                value.push_str("; filter=");
+                value.push_str(filter);
             }
         }
         Ok(value)
@@ -143,10 +162,20 @@ impl<'a> Hold<'a> {
     }
 }
 
+/// The header of a page: a reply without a hold, after whose body the proxy asks `uri` at once for what comes next.
+///
+/// The proxy says nothing of what it has seen, so where to go on has to stand in the path: see [`Link`](super::Link).
+pub fn next_page(uri: &str) -> (&'static str, String) {
+    (GRIP_LINK_HEADER, format!("<{}>; rel=next", link_uri(uri)))
+}
+
 /// Whether a proxy reads `text` back as it is; it trims, and cuts at commas and semicolons.
 pub(super) fn is_bare(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;\"\\=".contains(&byte))
 }
+
+/// A filter of proxies.
+const REQUIRE_SUB: &str = "require-sub";
 
 pub(super) const MUST_BE_BARE: &str =
     "must be printable ASCII without blanks and any of , ; = \" \\, and not empty; percent-encode it";
@@ -231,6 +260,12 @@ mod tests {
             header(&hold, "Grip-Link"),
             "</a%2Cb%3Bc/%3E%3B%20rel=gone%2C%20%3C/x%20y%22%C3%A9>; rel=next; timeout=30"
         );
+    }
+
+    #[test]
+    fn a_filter_stands_beside_its_channel() {
+        let hold = Hold::new().channel("a", Some("1")).filtered("b").channel("c", None);
+        assert_eq!(header(&hold, "Grip-Channel"), "a; prev-id=1, b; filter=require-sub, c");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jsonwebtoken::{
     Header, dangerous, decode_header,
     errors::{Error as JwtError, ErrorKind as JwtErrorKind},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::key::Key;
 use crate::error::{Error, ErrorKind, Result};
@@ -119,7 +119,23 @@ pub(super) fn verify(key: &Key, iss: Option<&str>, token: &str, now_s: u64) -> R
         nbf: Option<f64>,
         iss: Option<String>,
     }
+    let claims: Claims = claims(key, token)?;
+    let now = now_s as f64;
+    let leeway = LEEWAY_S as f64;
+    if claims.exp.ok_or(Refusal::NoExpiry)? + leeway <= now {
+        return Err(Refusal::Expired);
+    }
+    if claims.nbf.is_some_and(|nbf| nbf > now + leeway) {
+        return Err(Refusal::NotYetValid);
+    }
+    if iss.is_some() && claims.iss.as_deref() != iss {
+        return Err(Refusal::WrongIssuer);
+    }
+    Ok(())
+}
 
+/// What a token says that is signed with `key`, whenever that may be true and whoever says it.
+pub(crate) fn claims<C: DeserializeOwned>(key: &Key, token: &str) -> Result<C, Refusal> {
     let header = decode_header(token).map_err(|error| refusal_of_header(&error))?;
     // Extensions that one must understand or refuse (RFC 7515 4.1.11).
     if header.crit.is_some() {
@@ -134,19 +150,7 @@ pub(super) fn verify(key: &Key, iss: Option<&str>, token: &str, now_s: u64) -> R
         return Err(Refusal::WrongKey);
     }
     // Not as insecure as its name: the signature was verified.
-    let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|_| Refusal::Malformed)?;
-    let now = now_s as f64;
-    let leeway = LEEWAY_S as f64;
-    if claims.exp.ok_or(Refusal::NoExpiry)? + leeway <= now {
-        return Err(Refusal::Expired);
-    }
-    if claims.nbf.is_some_and(|nbf| nbf > now + leeway) {
-        return Err(Refusal::NotYetValid);
-    }
-    if iss.is_some() && claims.iss.as_deref() != iss {
-        return Err(Refusal::WrongIssuer);
-    }
-    Ok(())
+    dangerous::insecure_decode_claims(token).map_err(|_| Refusal::Malformed)
 }
 
 fn refusal_of_header(error: &JwtError) -> Refusal {

@@ -148,6 +148,15 @@ impl Key {
         Self(Arc::new(material))
     }
 
+    /// Whether both are public keys, and the same one.
+    pub(super) fn is_same_public(&self, other: &Self) -> bool {
+        match (&*self.0, &*other.0) {
+            (Material::EcPublic(a), Material::EcPublic(b)) => a == b,
+            (Material::RsaPublic(a), Material::RsaPublic(b)) => (&a.n, &a.e) == (&b.n, &b.e),
+            _ => false,
+        }
+    }
+
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| Error::new(ErrorKind::Internal, "the system gave no random numbers to sign with");
         let random = SystemRandom::new();

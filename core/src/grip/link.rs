@@ -10,7 +10,10 @@ use super::{
     key::{Key, same_secret},
     proxy::Proxy,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    wire::{Epoch, percent_decode_bytes},
+};
 
 /// Begins the last segment of every path made by [`LinkKey::path`].
 pub const LINK_MARKER: &str = "evs1-";
@@ -29,6 +32,17 @@ pub struct Link {
     pub user: Option<String>,
     /// When the link expires, in seconds since 1970; a multiple of an hour.
     pub expires_s: u64,
+    /// Where the answer begins, if the proxy does not say so: see [`next_page`](super::next_page).
+    pub cursors: Option<Cursors>,
+}
+
+/// A place on each channel of a [`Link`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cursors {
+    /// The lifetime of the log that they belong to.
+    pub epoch: Epoch,
+    /// Sequence numbers of what was seen last, in the order of the channels.
+    pub seqs: Vec<u64>,
 }
 
 /// Signs and opens links. All processes that serve the same endpoints need the same key.
@@ -76,6 +90,7 @@ impl Link {
             channels,
             user: user.map(str::to_owned),
             expires_s: hours * HOUR_S,
+            cursors: None,
         }
     }
 }
@@ -138,7 +153,7 @@ impl LinkKey {
 
     /// Covers the mount as servers understand it, since some hand it over percent-decoded.
     fn tag(&self, mount: &str, payload: &[u8]) -> hmac::Tag {
-        let mount = percent_decoded(mount.trim_end_matches('/'));
+        let (mount, _) = percent_decode_bytes(mount.trim_end_matches('/'));
         let mut context = hmac::Context::with_key(&self.0);
         context.update(&(mount.len() as u64).to_be_bytes());
         context.update(&mount);
@@ -180,16 +195,17 @@ impl fmt::Debug for LinkKey {
     }
 }
 
-const PURPOSE: &str = "evstream next links 1";
+const PURPOSE: &str = "evstream next links 2";
 const MIN_SECRET_BYTES: usize = 16;
 const HOUR_S: u64 = 3600;
 /// 128 of the 256 bits of the tag: more would only make every link longer.
 const TAG_BYTES: usize = 16;
 
-/// Hours until expiry; the user's length plus one, or 0 for none; the user; then each channel with its length.
+/// The second of expiry; the user's length plus one, or 0 for none; the user; then each channel with its length. After
+/// these, where there are cursors, a channel without a name; the epoch; and a number for each channel.
 fn encode(link: &Link) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
-    push_number(&mut out, link.expires_s / HOUR_S);
+    push_number(&mut out, link.expires_s);
     match &link.user {
         None => push_number(&mut out, 0),
         Some(user) => {
@@ -201,21 +217,36 @@ fn encode(link: &Link) -> Vec<u8> {
         push_number(&mut out, channel.len() as u64);
         out.extend_from_slice(channel.as_bytes());
     }
+    if let Some(Cursors { epoch, seqs }) = &link.cursors {
+        push_number(&mut out, 0);
+        push_number(&mut out, u64::from(epoch.0));
+        for seq in seqs {
+            push_number(&mut out, *seq);
+        }
+    }
     out
 }
 
 fn decode_payload(mount: &str, mut rest: &[u8]) -> Option<Link> {
-    let expires_s = take_number(&mut rest)?.checked_mul(HOUR_S)?;
+    let expires_s = take_number(&mut rest)?;
     let user = match take_number(&mut rest)? {
         0 => None,
         len => Some(take_text(&mut rest, len - 1)?),
     };
-    let mut channels = Vec::new();
+    let mut channels: Vec<String> = Vec::new();
+    let mut cursors = None;
     while !rest.is_empty() {
-        let len = take_number(&mut rest)?;
-        channels.push(take_text(&mut rest, len)?);
+        match take_number(&mut rest)? {
+            0 => {
+                let epoch = Epoch(take_number(&mut rest)?.try_into().ok()?);
+                let seqs = channels.iter().map(|_| take_number(&mut rest)).collect::<Option<_>>()?;
+                cursors = rest.is_empty().then_some(Cursors { epoch, seqs });
+                cursors.as_ref()?;
+            }
+            len => channels.push(take_text(&mut rest, len)?),
+        }
     }
-    Some(Link { mount: mount.to_owned(), channels, user, expires_s })
+    Some(Link { mount: mount.to_owned(), channels, user, expires_s, cursors })
 }
 
 /// Seven bits to a byte, lowest first, the highest bit of each but the last set.
@@ -244,22 +275,6 @@ fn take_text(rest: &mut &[u8], len: u64) -> Option<String> {
     let (text, tail) = rest.split_at_checked(usize::try_from(len).ok()?)?;
     *rest = tail;
     String::from_utf8(text.to_vec()).ok()
-}
-
-/// Undoes every `%XX`, and leaves a `%` alone that begins none.
-fn percent_decoded(path: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    while let [byte, tail @ ..] = rest {
-        let pair = match rest {
-            [b'%', high, low, ..] => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        out.push(pair.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
-        rest = if pair.is_some() { &rest[3..] } else { tail };
-    }
-    out
 }
 
 /// The mount and the token of a path whose last segment has the marker.
@@ -307,9 +322,9 @@ mod tests {
 
     #[test]
     fn the_form_of_a_path_is_kept() {
-        // Links outlive a new version of the application, so a change of this text needs a new marker.
+        // Links outlive a new version of the application, so a change of this text needs a new marker, or a new purpose of the key.
         let path = key().path(&link(Some("alice")));
-        assert_eq!(path, "/events/evs1-ocIeBmFsaWNlBWNsb2NrBnJvb20gMevjdOO_vdX8nvZ5iUUboJU");
+        assert_eq!(path, "/events/evs1-kMCn2gYGYWxpY2UFY2xvY2sGcm9vbSAxOKVG_vxD1vq7mC0nLmI-ig");
     }
 
     #[test]
@@ -391,11 +406,17 @@ mod tests {
         #[test]
         fn round_trip(
             mount in "(/[a-z%,;é .-]{0,8}){0,3}",
-            channels in proptest::collection::vec("\\PC{0,20}", 0..4),
+            channels in proptest::collection::vec("\\PC{1,20}", 0..4),
             user in proptest::option::of("\\PC{0,20}"),
             lifetime_s in 0..1u64 << 40,
+            epoch: u32,
+            seqs in proptest::option::of(proptest::collection::vec(0..1u64 << 48, 4)),
         ) {
-            let link = Link::new(&mount, channels, user.as_deref(), NOW_S + 1, lifetime_s);
+            let mut link = Link::new(&mount, channels, user.as_deref(), NOW_S + 1, lifetime_s);
+            link.cursors = seqs.map(|mut seqs| {
+                seqs.truncate(link.channels.len());
+                Cursors { epoch: Epoch(epoch), seqs }
+            });
             let path = key().path(&link);
             let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~%/".contains(&b);
             prop_assert!(path.bytes().all(legal), "{}", path);

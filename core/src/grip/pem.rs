@@ -1,13 +1,16 @@
 //! Keys in PEM form (RFC 7468).
 
-use ::base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::{
+    error::KeyRejected,
     hmac,
+    rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, PublicKeyComponents},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
-use simple_asn1::ASN1Block;
+use spki::{
+    ObjectIdentifier, SubjectPublicKeyInfoRef,
+    der::{Decode, Reader, SliceReader, asn1::UintRef},
+};
 
 use super::{
     base64,
@@ -57,7 +60,7 @@ pub(super) fn seed(private: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, private)
 }
 
-pub(super) fn rejected_rsa(reason: ring::error::KeyRejected) -> Error {
+pub(super) fn rejected_rsa(reason: KeyRejected) -> Error {
     invalid_key(format!("the RSA private key is not valid: {reason}"))
 }
 
@@ -82,69 +85,60 @@ fn check_label(label: &str) -> Result<()> {
 
 fn read(label: &str, body: &str) -> Result<Key> {
     let der = base64::decode(body).ok_or_else(|| invalid_key("the PEM key is not valid base64 inside"))?;
-    // What nests deeply would exhaust the stack of the parser.
-    if !is_shallow(&der) {
-        return Err(damaged());
-    }
-    let pem = format!("{BEGIN} {label}{DASHES}\n{}\n{END} {label}{DASHES}\n", STANDARD.encode(der));
-    let pem = pem.as_bytes();
-    let material = if label == "PUBLIC KEY" {
-        if let Ok(key) = DecodingKey::from_ec_pem(pem) {
-            Material::ec_public(key.try_get_as_bytes().map_err(|_| damaged())?)
-        } else if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
-            rsa_public_der(key.try_get_as_bytes().map_err(|_| damaged())?)
-        } else {
-            Err(DecodingKey::from_ed_pem(pem).map_or_else(|_| damaged(), |_| unknown()))
-        }
-    } else if let Ok(key) = EncodingKey::from_ec_pem(pem) {
-        ec_private(key.as_bytes())
-    } else if let Ok(key) = EncodingKey::from_rsa_pem(pem) {
-        let pair = RsaKeyPair::from_der(key.as_bytes()).map_err(rejected_rsa)?;
-        Ok(Material::RsaPrivate { pair, seed: seed(key.as_bytes()) })
-    } else {
-        Err(EncodingKey::from_ed_pem(pem).map_or_else(|_| damaged(), |_| unknown()))
+    let material = match label {
+        "PUBLIC KEY" => public(&der),
+        "PRIVATE KEY" => private(&der),
+        _ => rsa_private(RsaKeyPair::from_der(&der), &der), // PKCS#1
     };
     material.map(Key::new)
 }
 
-fn ec_private(pkcs8: &[u8]) -> Result<Material> {
-    let random = ring::rand::SystemRandom::new();
-    match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random) {
-        Ok(pair) => Ok(Material::EcPrivate { pair, seed: seed(pkcs8) }),
-        Err(reason) if reason.to_string() == "WrongAlgorithm" => Err(unknown()),
-        Err(_) => Err(damaged()),
+/// A `SubjectPublicKeyInfo` (RFC 5280, RFC 5480).
+fn public(der: &[u8]) -> Result<Material> {
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| damaged())?;
+    let key = info.subject_public_key.as_bytes().ok_or_else(damaged)?;
+    if info.algorithm.oid == RSA_ENCRYPTION {
+        return rsa_public_der(key);
+    }
+    if info.algorithm.oid == EC_PUBLIC_KEY && info.algorithm.parameters_oid() == Ok(P_256) {
+        return Material::ec_public(key);
+    }
+    Err(unknown())
+}
+
+/// A private key in PKCS#8 (RFC 5208).
+fn private(der: &[u8]) -> Result<Material> {
+    let is_other = |reason: &KeyRejected| reason.to_string() == "WrongAlgorithm";
+    match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &SystemRandom::new()) {
+        Ok(pair) => return Ok(Material::EcPrivate { pair, seed: seed(der) }),
+        Err(reason) if !is_other(&reason) => return Err(damaged()),
+        Err(_) => {}
+    }
+    match RsaKeyPair::from_pkcs8(der) {
+        Err(reason) if is_other(&reason) => Err(unknown()),
+        pair => rsa_private(pair, der),
+    }
+}
+
+fn rsa_private(pair: Result<RsaKeyPair, KeyRejected>, der: &[u8]) -> Result<Material> {
+    match pair {
+        Ok(pair) => Ok(Material::RsaPrivate { pair, seed: seed(der) }),
+        Err(reason) if reason.to_string() == "InvalidEncoding" => Err(damaged()),
+        Err(reason) => Err(rejected_rsa(reason)),
     }
 }
 
 /// `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }` (RFC 8017)
 fn rsa_public_der(der: &[u8]) -> Result<Material> {
-    let blocks = simple_asn1::from_der(der).map_err(|_| damaged())?;
-    let [ASN1Block::Sequence(_, numbers)] = &*blocks else { return Err(damaged()) };
-    let [ASN1Block::Integer(_, n), ASN1Block::Integer(_, e)] = &**numbers else { return Err(damaged()) };
-    Ok(Material::RsaPublic(rsa_public(&n.to_bytes_be().1, &e.to_bytes_be().1)?))
-}
-
-/// Whether DER elements fill `der`, none of them deeper than in a key.
-fn is_shallow(der: &[u8]) -> bool {
-    let (mut at, mut ends) = (0, vec![der.len()]);
-    while at < der.len() {
-        ends.retain(|end| *end > at);
-        let (tag, len, body) = match der[at..] {
-            [tag, len @ ..=0x7f, ..] => (tag, usize::from(len), at + 2),
-            [tag, 0x81, len, ..] => (tag, usize::from(len), at + 3),
-            [tag, 0x82, high, low, ..] => (tag, usize::from(u16::from_be_bytes([high, low])), at + 4),
-            _ => return false, // cut off, or longer than any key we take
-        };
-        let (end, is_constructed, is_long_tag) = (body + len, tag & 0x20 != 0, tag & 0x1f == 0x1f);
-        if ends.last().is_none_or(|outer| end > *outer) || is_long_tag || ends.len() > MAX_DEPTH {
-            return false;
-        }
-        if is_constructed && len > 0 {
-            ends.push(end);
-        }
-        at = if is_constructed { body } else { end };
-    }
-    true
+    let numbers = |reader: &mut SliceReader<'_>| {
+        let [n, e] =
+            [UintRef::decode(reader)?, UintRef::decode(reader)?].map(|number| number.as_bytes().to_vec());
+        Ok::<_, spki::der::Error>((n, e))
+    };
+    let mut reader = SliceReader::new(der).map_err(|_| damaged())?;
+    let (n, e) = reader.sequence(numbers).map_err(|_| damaged())?;
+    reader.finish().map_err(|_| damaged())?;
+    Ok(Material::RsaPublic(rsa_public(&n, &e)?))
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
@@ -163,11 +157,13 @@ const BEGIN: &str = "-----BEGIN";
 const END: &str = "-----END";
 const DASHES: &str = "-----";
 
-/// Elements inside each other: a key has three or four.
-const MAX_DEPTH: usize = 8;
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
 #[cfg(test)]
 mod tests {
+    use ::base64::{Engine, engine::general_purpose::STANDARD};
     use proptest::prelude::*;
 
     use super::*;

@@ -64,7 +64,9 @@ impl Proxy {
     ///
     /// The parameters `iss`, `key`, `verify-iss` and `verify-key` are those of [`ProxySettings`] (`iss` is
     /// `control_iss`); other parameters stay in the URL. Values are percent-encoded. One URL names one proxy.
-    /// Fails with `invalid-config`.
+    ///
+    /// `https://api.fastly.com/service/SERVICE_ID?key=API_TOKEN` is all that a service of Fastly Fanout needs: the key and
+    /// the issuer of its signatures are known. Fails with `invalid-config`.
     pub fn parse(grip_url: &str) -> Result<Self> {
         Self::parse_with_verify_key(grip_url, None)
     }
@@ -98,10 +100,8 @@ impl Proxy {
     pub fn fastly(service_id: &str, api_token: &str) -> Result<Self> {
         check_name("service id", service_id)?;
         Self::new(&ProxySettings {
-            control_uri: &format!("https://api.fastly.com/service/{service_id}"),
+            control_uri: &format!("{FASTLY_SERVICES}{service_id}"),
             key: Some(non_empty("API token", api_token)?),
-            verify_iss: Some(&format!("fastly:{service_id}")),
-            verify_key: Some(FASTLY_PUBLIC_KEY),
             ..ProxySettings::default()
         })
     }
@@ -198,16 +198,26 @@ impl Proxy {
                 None => Auth::none(),
             },
         };
+        let control_uri = format!("{}{}", uri.origin, uri.path.strip_suffix('/').unwrap_or(uri.path));
+        let fastly_service = control_uri.strip_prefix(FASTLY_SERVICES);
         let verify_key = present(settings.verify_key)
+            .or_else(|| fastly_service.map(|_| FASTLY_PUBLIC_KEY))
             .map(Key::parse)
             .transpose()
             .map_err(|e| in_setting("verify-key", &e))?;
+        let of_service = || fastly_service.map(|service_id| format!("fastly:{service_id}"));
+        let verify_iss = present(settings.verify_iss).map(str::to_owned).or_else(of_service);
+        if verify_iss.is_none() && verify_key.as_ref().is_some_and(is_of_fastly) {
+            let text = "the verify key is that of Fastly Fanout, which signs for all its customers; set the issuer \
+                        ('verify-iss') to fastly:SERVICE_ID";
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
         Ok(Self {
-            control_uri: format!("{}{}", uri.origin, uri.path.strip_suffix('/').unwrap_or(uri.path)),
+            control_uri,
             control_query,
             auth,
             verify_key,
-            verify_iss: present(settings.verify_iss).map(str::to_owned),
+            verify_iss,
             trust_unverified: settings.trust_unverified,
         })
     }
@@ -245,6 +255,13 @@ impl fmt::Debug for ProxySettings<'_> {
 
 /// The public key of Fastly Fanout, the same for every service (published in Fastly's documentation).
 const FASTLY_PUBLIC_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"CKo5A1ebyFcnmVV8SE5On-8G81JyBjSvcrx4VLetWCg","y":"7gwJqaU6N8TP88--twjkwoB36f-pT3QsmI46nPhjO7M"}"#;
+
+/// What the control URI of a service begins with, before its id.
+const FASTLY_SERVICES: &str = "https://api.fastly.com/service/";
+
+fn is_of_fastly(key: &Key) -> bool {
+    Key::parse(FASTLY_PUBLIC_KEY).is_ok_and(|fastly| key.is_same_public(&fastly))
+}
 
 fn present(value: Option<&str>) -> Option<&str> {
     value.filter(|value| !value.is_empty())
@@ -287,6 +304,35 @@ mod tests {
         for (service_id, token) in [("", "t"), ("a/b", "t"), ("a", ""), ("a", " "), ("a", "x y")] {
             assert!(Proxy::fastly(service_id, token).is_err(), "{service_id:?} {token:?}");
         }
+    }
+
+    #[test]
+    fn fastly_is_known_by_its_address() {
+        for url in [
+            "https://api.fastly.com/service/abc123?key=token",
+            "HTTPS://API.fastly.com/service/abc123/?key=token",
+        ] {
+            let proxy = Proxy::parse(url).unwrap();
+            assert_eq!(
+                format!("{proxy:?}"),
+                format!("{:?}", Proxy::fastly("abc123", "token").unwrap()),
+                "{url}"
+            );
+        }
+        let other = "https://api.fastly.com/service/a?key=t&verify-key=a-key-of-some-length&verify-iss=i";
+        let other = Proxy::parse(other).unwrap();
+        assert_eq!(
+            (other.verify_iss(), other.verify_key().map(Key::kind)),
+            (Some("i"), Some(KeyKind::Secret))
+        );
+        // Elsewhere its key says nothing of whose service it is.
+        let settings = ProxySettings {
+            control_uri: "https://relay.example",
+            verify_key: Some(FASTLY_PUBLIC_KEY),
+            ..ProxySettings::default()
+        };
+        assert!(Proxy::new(&settings).unwrap_err().to_string().contains("fastly:SERVICE_ID"));
+        assert!(Proxy::new(&ProxySettings { verify_iss: Some("fastly:abc"), ..settings }).is_ok());
     }
 
     #[test]

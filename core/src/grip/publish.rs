@@ -1,6 +1,6 @@
 //! The items of publish requests, written for a proxy and read from any GRIP publisher.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display, io::Write};
 
 use ::base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -22,6 +22,9 @@ pub struct Item<'a> {
     pub prev_id: Option<Cow<'a, str>>,
     /// Whether a proxy hands it on at once even when it has not seen the item before it, which it would wait for.
     pub no_seq: bool,
+    /// Only streams that are on this channel of the proxy, too, are meant, of those whose hold
+    /// [filters](super::Hold::filtered) by it.
+    pub require_sub: Option<Cow<'a, str>>,
     /// What it does to the streams on the channel.
     pub action: Action<'a>,
 }
@@ -84,6 +87,13 @@ impl<'a> Item<'a> {
         self
     }
 
+    /// Has it meant only for streams that are on that channel of the proxy, too: see [`Hold::filtered`](super::Hold::filtered).
+    /// A proxy compares the name as it stands in holds, so [encode](super::Prefix::encode) it.
+    pub fn require_sub(mut self, proxy_name: impl Into<Cow<'a, str>>) -> Self {
+        self.require_sub = Some(proxy_name.into());
+        self
+    }
+
     /// The item as JSON, for a [`Batch`].
     ///
     /// Fails with `too-large` when it does not fit into a request that holds nothing else.
@@ -101,23 +111,16 @@ impl<'a> Item<'a> {
             id: self.id.as_deref(),
             prev_id: self.prev_id.as_deref(),
             no_seq: self.no_seq,
+            meta: self.require_sub.as_deref().map(|require_sub| Meta { require_sub }),
             formats: Formats { stream },
         };
-        let json = serde_json::to_vec(&item).map_err(|e| {
-            Error::new(ErrorKind::Internal, "an item cannot be written as JSON").with_source(e)
-        })?;
-        let allowed = MAX_PUBLISH_BYTES - BATCH_BEGIN.len() - BATCH_END.len();
-        if json.len() > allowed {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("the item has {} bytes as JSON; a GRIP proxy accepts {allowed}", json.len()),
-            ));
-        }
+        let json = serde_json::to_vec(&item).map_err(not_json)?;
+        check_size(json.len())?;
         Ok(json)
     }
 
     fn new(channel: Cow<'a, str>, action: Action<'a>) -> Self {
-        Self { channel, id: None, prev_id: None, no_seq: false, action }
+        Self { channel, id: None, prev_id: None, no_seq: false, require_sub: None, action }
     }
 }
 
@@ -162,12 +165,49 @@ impl Batch {
     /// Adds an item, written by [`Item::to_json`]. False if it does not fit; then the batch is as before.
     #[must_use]
     pub fn push(&mut self, item_json: &[u8]) -> bool {
-        let before = if self.items == 0 { BATCH_BEGIN } else { b"," };
-        if self.body.len() + before.len() + item_json.len() + BATCH_END.len() > MAX_PUBLISH_BYTES {
+        self.add(item_json.len(), |body| body.extend_from_slice(item_json))
+    }
+
+    /// Adds items, all or none. False if they do not fit; then the batch is as before.
+    #[must_use]
+    pub fn push_all(&mut self, items_json: &[Vec<u8>]) -> bool {
+        let before = (self.body.len(), self.items);
+        let fit = items_json.iter().all(|json| self.push(json));
+        if !fit {
+            self.body.truncate(before.0);
+            self.items = before.1;
+        }
+        fit
+    }
+
+    /// Adds an item with its place. False if it does not fit; then the batch is as before.
+    ///
+    /// The ids must hold nothing that JSON escapes, which ids that a proxy can carry never do.
+    #[must_use]
+    pub fn push_placed(&mut self, item: &Unplaced, place: &Place<impl Display>) -> bool {
+        self.add(item.0.len(), |body| {
+            body.extend_from_slice(&item.0);
+            let Place { id, previous, no_seq } = place;
+            write!(body, r#"{id}\n\n"}}}},"id":"{id}""#).expect("a Vec takes everything");
+            if let Some(previous) = previous {
+                write!(body, r#","prev-id":"{previous}""#).expect("a Vec takes everything");
+            }
+            body.extend_from_slice(if *no_seq { br#","no-seq":true}"# } else { b"}" });
+        })
+    }
+
+    /// Adds what `write_item` writes, which is `least` bytes or more.
+    fn add(&mut self, least: usize, write_item: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let before = self.body.len();
+        if before + least > MAX_PUBLISH_BYTES {
             return false;
         }
-        self.body.extend_from_slice(before);
-        self.body.extend_from_slice(item_json);
+        self.body.extend_from_slice(if self.items == 0 { BATCH_BEGIN } else { b"," });
+        write_item(&mut self.body);
+        if self.body.len() + BATCH_END.len() > MAX_PUBLISH_BYTES {
+            self.body.truncate(before);
+            return false;
+        }
         self.items += 1;
         true
     }
@@ -192,6 +232,59 @@ impl Batch {
     }
 }
 
+/// An item that sends an event, written as JSON but for its [`Place`]. That is known last and comes last, so that what
+/// takes time is done before the order of events is decided.
+#[derive(Clone, Debug)]
+pub struct Unplaced(Vec<u8>);
+
+/// Where an item belongs on its channel: see [`Item`].
+#[derive(Clone, Copy, Debug)]
+pub struct Place<I> {
+    /// The id of the item, and of the event in it.
+    pub id: I,
+    /// The id of the item before it on the channel.
+    pub previous: Option<I>,
+    /// Whether a proxy hands it on at once even when it has not seen the item before it.
+    pub no_seq: bool,
+}
+
+impl Unplaced {
+    /// An item of this channel for `event`: server-sent text that ends with an empty line and has no id.
+    ///
+    /// Fails with `too-large` when it does not fit into a request that holds nothing else.
+    pub fn new(channel: &str, event: &[u8]) -> Result<Self> {
+        let event = event.strip_suffix(b"\n").unwrap_or(event);
+        let event = std::str::from_utf8(event).map_err(|_| invalid("an event must be UTF-8"))?;
+        let mut json = Vec::with_capacity(event.len() + event.len() / 16 + channel.len() + 80);
+        json.extend_from_slice(br#"{"channel":"#);
+        write_json(&mut json, channel)?;
+        json.extend_from_slice(br#","formats":{"http-stream":{"content":"#);
+        write_json(&mut json, event)?;
+        json.pop(); // the quote, for the id is still to come
+        json.extend_from_slice(b"id: ");
+        check_size(json.len() + PLACE_BYTES)?;
+        Ok(Self(json))
+    }
+}
+
+fn write_json(out: &mut Vec<u8>, text: &str) -> Result<()> {
+    serde_json::to_writer(out, text).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, "an item cannot be written as JSON").with_source(error)
+}
+
+/// Fails when an item of so many bytes does not fit into a request of its own.
+fn check_size(bytes: usize) -> Result<()> {
+    let allowed = MAX_PUBLISH_BYTES - BATCH_BEGIN.len() - BATCH_END.len();
+    if bytes <= allowed {
+        return Ok(());
+    }
+    let text = format!("the item has {bytes} bytes as JSON; a GRIP proxy accepts {allowed}");
+    Err(Error::new(ErrorKind::TooLarge, text))
+}
+
 /// What a publish request asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Published {
@@ -204,7 +297,7 @@ pub struct Published {
 /// Reads the body of a publish request of any GRIP publisher: `{"items":[...]}`, with the formats of an item in
 /// `formats` or, as older libraries write them, beside `channel`.
 ///
-/// Fails as a whole, so nothing is published by half: with `too-large` beyond 1,000,000 bytes, otherwise with
+/// Fails as a whole, so nothing is published partially: with `too-large` beyond 1,000,000 bytes, otherwise with
 /// `invalid-argument` and a text that names the item and what is wrong with it. Members that say nothing to streams
 /// are ignored.
 pub fn parse_publish(body: &[u8]) -> Result<Published> {
@@ -239,6 +332,11 @@ fn parse_item(item: &Value) -> Result<Option<Item<'static>>, String> {
         Some(Value::Bool(no_seq)) => *no_seq,
         Some(_) => return Err("has a 'no-seq' that is neither true nor false".to_owned()),
     };
+    let require_sub = match item.get("meta") {
+        None => None,
+        Some(meta) => text(meta.as_object().ok_or("has a 'meta' that is not an object")?, "require_sub")?,
+    };
+    let require_sub = require_sub.map(|name| name.to_owned().into());
     let formats = match item.get("formats") {
         Some(formats) => formats.as_object().ok_or("has 'formats' that are not an object")?,
         None => item,
@@ -255,7 +353,7 @@ fn parse_item(item: &Value) -> Result<Option<Item<'static>>, String> {
         Some("hint") => Action::Hint,
         Some(_) => return Err("has an unknown 'action'; send, close and hint are allowed".to_owned()),
     };
-    Ok(Some(Item { channel: channel.into(), id, prev_id, no_seq, action }))
+    Ok(Some(Item { channel: channel.into(), id, prev_id, no_seq, require_sub, action }))
 }
 
 fn parse_content(stream: &Map<String, Value>) -> Result<Content<'static>, String> {
@@ -293,7 +391,14 @@ struct ItemJson<'a> {
     prev_id: Option<&'a str>,
     #[serde(rename = "no-seq", skip_serializing_if = "std::ops::Not::not")]
     no_seq: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<Meta<'a>>,
     formats: Formats<'a>,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    require_sub: &'a str,
 }
 
 #[derive(Serialize)]
@@ -314,6 +419,9 @@ struct HttpStream<'a> {
 
 const STREAM_FORMAT: &str = "http-stream";
 const OTHER_FORMATS: [&str; 2] = ["http-response", "ws-message"];
+/// As much as a [`Place`] may take: two ids of 21 bytes three times, and what stands around them.
+const PLACE_BYTES: usize = 128;
+
 const BATCH_BEGIN: &[u8] = br#"{"items":["#;
 const BATCH_END: &[u8] = b"]}";
 
@@ -345,6 +453,17 @@ mod tests {
         );
     }
 
+    #[test]
+    fn items_that_belong_together_are_taken_together() {
+        let item = |content: &str| Item::send("c", content).to_json().unwrap();
+        let (small, large) = (item("x"), item(&"x".repeat(MAX_PUBLISH_BYTES - 200)));
+        let mut batch = Batch::new();
+        assert!(!batch.push_all(&[small.clone(), large.clone(), large]));
+        assert!(batch.is_empty());
+        assert!(batch.push_all(&[small.clone(), small]));
+        assert_eq!((batch.len(), parse_publish(&batch.into_body()).unwrap().items.len()), (2, 2));
+    }
+
     fn item() -> impl Strategy<Value = Item<'static>> {
         let action = prop_oneof![
             Just(Action::Close),
@@ -355,14 +474,14 @@ mod tests {
                 .prop_map(|bytes| Action::Send(Content::Binary(bytes.into()))),
         ];
         let id = || proptest::option::of("[a-f0-9-]{0,9}");
-        (".{1,9}", id(), id(), any::<bool>(), action).prop_map(|(channel, id, prev_id, no_seq, action)| {
-            Item {
-                no_seq,
-                channel: channel.into(),
-                id: id.map(Into::into),
-                prev_id: prev_id.map(Into::into),
-                action,
-            }
+        let parts = (".{1,9}", id(), id(), any::<bool>(), id(), action);
+        parts.prop_map(|(channel, id, prev_id, no_seq, require_sub, action)| Item {
+            no_seq,
+            require_sub: require_sub.map(Into::into),
+            channel: channel.into(),
+            id: id.map(Into::into),
+            prev_id: prev_id.map(Into::into),
+            action,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, lock},
+    sync::{AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering, lock},
     wire::Frame,
 };
 
@@ -12,7 +12,7 @@ pub struct Channel {
     name: Box<str>,
     state: Mutex<State>,
     /// Copy of `State::subscribers` that publishers look at before they encode.
-    subscribers: AtomicUsize,
+    subscribers: AtomicU32,
 }
 
 /// Told that a channel has new events.
@@ -39,14 +39,44 @@ pub(super) struct State {
     pub(super) floor: u64,
     /// Sequence number of the newest event.
     pub(super) last: u64,
-    pub(super) subscribers: usize,
+    /// Sequence number of the newest notice that events of the channel are missing.
+    pub(super) lost: u64,
+    /// When the channel was last published to, subscribed to, or seen in use by a sweep.
+    pub(super) touched_ms: u64,
+    watchers: Option<Watchers>,
+    pub(super) subscribers: u32,
+    /// What the channel counts for in `history_bytes` while it has events.
+    own_bytes: u16,
     /// Whether a proxy was told a place on this channel, and asks for what comes after it.
     pub(super) quoted: bool,
     /// Whether the history index has an entry for this channel.
     pub(super) indexed: bool,
-    /// When the channel was last published to, subscribed to, or seen in use by a sweep.
-    pub(super) touched_ms: u64,
-    watchers: Arc<[Arc<Watcher>]>,
+}
+
+/// Who is told of a channel's events. A list that is replaced as a whole, so that publishers need not hold the lock.
+type Watchers = Arc<[Arc<Watcher>]>;
+
+/// A channel without events, readers and handles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Idle {
+    /// When it was last used.
+    pub(super) since_ms: u64,
+    /// Whether somebody may come back with a place on it: it had events, or a proxy was told of one.
+    pub(super) is_missed: bool,
+}
+
+/// What rings hold, or how much more or less of it they have come to hold.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Kept {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+impl std::ops::AddAssign for Kept {
+    fn add_assign(&mut self, more: Self) {
+        self.events += more.events;
+        self.bytes += more.bytes;
+    }
 }
 
 /// An event in the ring.
@@ -64,13 +94,15 @@ impl Channel {
             evicted: floor,
             floor,
             last: floor,
+            lost: 0,
+            touched_ms: now_ms,
+            watchers: None,
             subscribers: 0,
+            own_bytes: (CHANNEL_BYTES + name.len()) as u16,
             quoted: false,
             indexed: false,
-            touched_ms: now_ms,
-            watchers: Arc::from(Vec::new()),
         };
-        Self { name: name.into(), state: Mutex::new(state), subscribers: AtomicUsize::new(0) }
+        Self { name: name.into(), state: Mutex::new(state), subscribers: AtomicU32::new(0) }
     }
 
     /// Its name.
@@ -80,18 +112,20 @@ impl Channel {
 
     /// Streams and subscriptions that read it now.
     pub fn subscribers(&self) -> usize {
-        self.subscribers.load(Ordering::Relaxed)
+        self.subscribers.load(Ordering::Relaxed) as usize
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    pub(super) fn subscribe(&self, now_ms: u64) {
+    /// Counts one subscriber more; gives back the state.
+    pub(super) fn subscribe(&self, now_ms: u64) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         state.subscribers += 1;
         state.touched_ms = now_ms;
         self.subscribers.store(state.subscribers, Ordering::Relaxed);
+        state
     }
 
     /// Takes one subscriber off; gives back the state for trimming when it was the last.
@@ -102,47 +136,108 @@ impl Channel {
         (state.subscribers == 0).then_some(state)
     }
 
+    /// Whether it is idle. The caller keeps others from taking it out of the map, where one reference is.
+    pub(super) fn idle(self: &Arc<Self>, now_ms: u64) -> Option<Idle> {
+        let in_use = Arc::strong_count(self) > 1;
+        let mut state = self.lock();
+        if in_use {
+            state.touched_ms = now_ms;
+        }
+        let is_idle = !in_use && state.subscribers == 0 && state.ring.is_empty();
+        let is_missed = state.last.max(state.lost) > state.floor || state.quoted;
+        is_idle.then_some(Idle { since_ms: state.touched_ms, is_missed })
+    }
+
     /// Has `watch` told of every event from now on.
     pub(crate) fn watch(&self, watch: Arc<dyn Watch>, token: usize) -> Arc<Watcher> {
         let watcher = Arc::new(Watcher { watch, token, woken: AtomicBool::new(false) });
         let mut state = self.lock();
-        state.watchers = state.watchers.iter().chain([&watcher]).cloned().collect::<Vec<_>>().into();
+        let others = state.watchers.iter().flat_map(|watchers| watchers.iter());
+        let all: Watchers = others.chain([&watcher]).cloned().collect();
+        state.watchers = Some(all);
         watcher
     }
 
     /// Ends a [`watch`](Self::watch).
     pub(crate) fn unwatch(&self, watcher: &Arc<Watcher>) {
         let mut state = self.lock();
-        let rest = state.watchers.iter().filter(|w| !Arc::ptr_eq(w, watcher)).cloned();
-        state.watchers = rest.collect::<Vec<_>>().into();
+        let all = state.watchers.iter().flat_map(|watchers| watchers.iter());
+        let rest: Watchers = all.filter(|other| !Arc::ptr_eq(other, watcher)).cloned().collect();
+        state.watchers = Some(rest).filter(|rest| !rest.is_empty());
     }
 }
 
 impl State {
-    pub(super) fn watchers(&self) -> Arc<[Arc<Watcher>]> {
+    pub(super) fn watchers(&self) -> Option<Watchers> {
         self.watchers.clone()
     }
 
-    /// Removes the oldest event; gives back the bytes it held.
-    pub(super) fn evict_front(&mut self) -> usize {
-        let Some(slot) = self.ring.pop_front() else { return 0 };
+    /// Appends an event; gives back what it adds to the history.
+    pub(super) fn push(&mut self, slot: Slot) -> Kept {
+        let bytes = slot.bytes() + self.bytes_if_empty();
+        if self.ring.capacity() == 0 {
+            // Many channels have a single event at a time; the standard library would take room for four.
+            self.ring.reserve_exact(1);
+        }
+        self.ring.push_back(slot);
+        Kept { events: 1, bytes }
+    }
+
+    /// Removes the oldest event; gives back what the history loses.
+    pub(super) fn evict_front(&mut self) -> Kept {
+        let Some(slot) = self.ring.pop_front() else { return Kept::default() };
         self.evicted = slot.seq;
         // What a burst has needed is given back, for it is not counted in `history_bytes`.
         if self.ring.is_empty() || self.ring.capacity() > (4 * self.ring.len()).max(SPARE_SLOTS) {
             self.ring.shrink_to(2 * self.ring.len());
         }
-        slot.bytes()
+        Kept { events: 1, bytes: slot.bytes() + self.bytes_if_empty() }
     }
 
-    /// The place of the last event up to `upto`; of the newest that is gone, when that is all that is known.
+    /// Forgets all events up to `head`, also those it never had; gives back what the history loses.
+    pub(super) fn restart(&mut self, head: u64) -> Kept {
+        let mut lost = Kept::default();
+        while !self.ring.is_empty() {
+            lost += self.evict_front();
+        }
+        (self.evicted, self.floor, self.last) = (head, head, head);
+        lost
+    }
+
+    /// Notes that events before `seq` are missing; gives back what the history loses. One such place is kept: what was
+    /// there before the last one is forgotten.
+    pub(super) fn lose(&mut self, seq: u64) -> Kept {
+        let before = std::mem::replace(&mut self.lost, seq);
+        let mut lost = Kept::default();
+        while self.ring.front().is_some_and(|slot| slot.seq < before) {
+            lost += self.evict_front();
+        }
+        self.evicted = self.evicted.max(before);
+        lost
+    }
+
+    /// What the ring counts for in `history_bytes`.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let own_bytes = if self.ring.is_empty() { 0 } else { usize::from(self.own_bytes) };
+        self.ring.iter().map(Slot::bytes).sum::<usize>() + own_bytes
+    }
+
+    fn bytes_if_empty(&self) -> usize {
+        if self.ring.is_empty() { usize::from(self.own_bytes) } else { 0 }
+    }
+
+    /// The place of the last event up to `upto`, or of the news of a loss after it; of the newest that is gone, when that is all that
+    /// is known.
     pub(super) fn last_upto(&self, upto: u64) -> u64 {
         let last = match self.after(upto) {
             0 if self.ring.is_empty() => self.last,
             0 => self.evicted,
             next => self.ring[next - 1].seq,
         };
+        let lost = if self.lost <= upto { self.lost } else { 0 };
         // An event may have come and gone meanwhile: nobody has seen it.
-        last.min(upto)
+        last.min(upto).max(lost)
     }
 
     /// Where in the ring the first event after `cursor` is.
@@ -166,6 +261,10 @@ const SPARE_SLOTS: usize = 64;
 
 /// The reference counts beside a shared frame.
 const ARC_BYTES: usize = 16;
+
+/// What a channel takes besides its name and events: itself, its places in a map and in the history index, and what
+/// the allocator adds.
+pub(super) const CHANNEL_BYTES: usize = size_of::<Channel>() + ARC_BYTES + 64 + 32;
 
 impl Watcher {
     /// Calls the watch, unless it was called and has not looked since.

@@ -30,29 +30,44 @@ impl History {
     }
 
     /// Goes through the rings from the oldest event on, and lets `evict` take events off the front of each. It
-    /// ends when `evict` leaves an event where it is.
-    pub(super) fn evict(&self, mut evict: impl FnMut(&mut State)) {
+    /// ends when `evict` leaves an event where it is, or `work` is used up: one for each ring, and what `evict` takes
+    /// from it for each event.
+    pub(super) fn evict(&self, work: &mut usize, mut evict: impl FnMut(&mut State, &mut usize)) {
         let mut heap = lock(&self.heap);
-        while let Some(Reverse(entry)) = heap.pop() {
+        while *work > 0 {
+            let Some(Reverse(entry)) = heap.pop() else { break };
+            *work -= 1;
             let Some(channel) = entry.channel.upgrade() else { continue };
             let mut state = channel.lock();
             let Some(oldest_seq) = state.ring.front().map(|slot| slot.seq) else {
+                // Said under the channel's lock: whoever appends next sees it, and adds the channel again.
                 state.indexed = false;
                 continue;
             };
-            if oldest_seq == entry.oldest_seq {
-                evict(&mut state);
+            // The entry may promise an older event than the ring still has: then another ring may have the oldest.
+            let is_oldest = oldest_seq == entry.oldest_seq;
+            if is_oldest {
+                evict(&mut state, work);
             }
             match state.ring.front().map(|slot| slot.seq) {
                 None => state.indexed = false,
                 Some(seq) => {
                     heap.push(Reverse(Entry { oldest_seq: seq, ..entry }));
-                    if seq == oldest_seq && oldest_seq == entry.oldest_seq {
-                        return;
+                    // An event that stays at the very front of all is the oldest there is.
+                    if is_oldest && seq == oldest_seq {
+                        break;
                     }
                 }
             }
         }
+        if heap.capacity() > 4 * heap.len() {
+            let room = 2 * heap.len();
+            heap.shrink_to(room);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.heap).is_empty()
     }
 }
 

@@ -1,11 +1,13 @@
-//! The log beside a model that is a plain list of events.
+//! The log by example; beside a model of it in `model`.
+
+mod model;
 
 use std::{collections::HashMap, sync::Arc};
 
 use proptest::prelude::*;
 
-use super::{Gap, Item, Limits, Log, Subscription};
-use crate::wire::{Decoder, Epoch, Event};
+use super::{Gap, Item, Limits, Log, Subscription, channel::CHANNEL_BYTES, channels::MAPS};
+use crate::wire::{Decoder, Epoch, Event, Position};
 
 const LIMITS: Limits = Limits {
     history_events: 4,
@@ -22,6 +24,12 @@ fn new_log(limits: Limits) -> Arc<Log> {
     Arc::new(Log::new(Epoch(0x5f3a_9c01), limits))
 }
 
+fn new_following_log(limits: Limits) -> Arc<Log> {
+    let log = Log::following(limits);
+    log.end_check(log.begin_check());
+    Arc::new(log)
+}
+
 fn publish(log: &Arc<Log>, channel: &str, data: &str, now_ms: u64) -> u64 {
     log.publish(&log.channel(channel, now_ms), &Event::text(data), now_ms).position.seq
 }
@@ -30,7 +38,11 @@ fn publish(log: &Arc<Log>, channel: &str, data: &str, now_ms: u64) -> u64 {
 fn texts(items: &[Item], names: &[&str]) -> Vec<(u64, String, String)> {
     let text = |item: &Item| {
         let event = Decoder::new().feed(item.frame.sse()).pop().expect("a frame is one event");
-        assert_eq!(event.id, format!("5f3a9c01-{:012x}", item.seq), "the id is the item's place");
+        assert_eq!(
+            event.id.split('-').nth(1),
+            Some(&*format!("{:012x}", item.seq)),
+            "it is the item's place"
+        );
         (item.seq, names[item.channel].to_owned(), event.data)
     };
     items.iter().map(text).collect()
@@ -67,7 +79,7 @@ fn a_gap_names_every_channel_that_is_skipped() {
     for _ in 0..3 {
         publish(&log, "lossy", "x", 0);
     }
-    let gap = Gap { channels: vec![0, 1], head: 4 };
+    let gap = Gap { channels: vec![0, 1], head: 4, is_lost: false };
     assert_eq!(reader.gap(0), Some(gap.clone()));
     let mut items = Vec::new();
     assert_eq!(reader.read(0, usize::MAX, &mut items), Err(gap));
@@ -82,12 +94,15 @@ fn without_history_only_readers_make_a_channel_keep() {
     publish(&log, "a", "lost", 0);
     assert_eq!(log.stats().history_bytes, 0);
     let reader = Subscription::new(&log, ["a"], 0);
-    assert_eq!(reader.gap(0), Some(Gap { channels: vec![0], head: 1 }));
+    assert_eq!(reader.gap(0), Some(Gap { channels: vec![0], head: 1, is_lost: false }));
     publish(&log, "a", "kept", 0);
     assert_eq!(read(&reader, 1), Ok((vec![2], 2)));
     drop(reader);
     assert_eq!(log.stats().history_bytes, 0, "the backlog goes with its last reader");
-    assert_eq!(Subscription::new(&log, ["a"], 0).gap(1), Some(Gap { channels: vec![0], head: 2 }));
+    assert_eq!(
+        Subscription::new(&log, ["a"], 0).gap(1),
+        Some(Gap { channels: vec![0], head: 2, is_lost: false })
+    );
 }
 
 #[test]
@@ -109,7 +124,7 @@ fn an_event_larger_than_all_history_still_reaches_readers() {
     assert_eq!(read(&reader, 1), Ok((vec![2], 2)));
     publish(&log, "b", "", 0);
     assert!(log.stats().history_bytes <= 4_096, "only the newest may be larger");
-    assert_eq!(reader.gap(1), Some(Gap { channels: vec![0], head: 3 }));
+    assert_eq!(reader.gap(1), Some(Gap { channels: vec![0], head: 3, is_lost: false }));
 }
 
 #[test]
@@ -134,7 +149,7 @@ fn a_forgotten_channel_answers_old_positions_with_a_gap() {
     log.sweep(LONG_MS);
     assert!(!log.rings().contains_key("a"));
     let reader = Subscription::new(&log, ["a"], LONG_MS);
-    assert_eq!(reader.gap(0), Some(Gap { channels: vec![0], head: 2 }));
+    assert_eq!(reader.gap(0), Some(Gap { channels: vec![0], head: 2, is_lost: false }));
     assert_eq!(reader.gap(1), None, "a client that has seen the event has lost nothing");
     publish(&log, "a", "3", LONG_MS);
     assert_eq!(read(&reader, 1), Ok((vec![3], 3)));
@@ -178,6 +193,158 @@ fn channels_that_only_clients_name_do_not_pile_up() {
 }
 
 #[test]
+fn channels_that_clients_name_through_a_proxy_do_not_pile_up_either() {
+    let log = new_log(LIMITS);
+    let _held = Subscription::new(&log, ["held"], 0);
+    for n in 0..100_000 {
+        Subscription::new(&log, [&*format!("made-up-{n}")], n).last_each(0);
+        assert!(log.stats().channels < 40_000);
+    }
+    let rings = log.rings();
+    assert!(rings.contains_key("held"), "it is in use");
+    // There is room for some: those that were used last.
+    let limits = Limits { history_bytes: 64 << 20, ..LIMITS };
+    let log = new_log(limits);
+    for n in 0..100_000 {
+        Subscription::new(&log, [&*format!("made-up-{n}")], n).last_each(0);
+        assert!(log.stats().channels < 80_000);
+    }
+    let rings = log.rings();
+    assert!((95_000..100_000).all(|n| rings.contains_key(&format!("made-up-{n}"))));
+}
+
+#[test]
+fn a_million_channels_are_swept_in_small_steps() {
+    const CHANNELS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    const AT_ONCE: usize = 256;
+    let log = new_log(Limits { history_bytes: 1 << 30, ..LIMITS });
+    for n in 0..CHANNELS {
+        publish(&log, &format!("user-{n}"), "", 0);
+    }
+    let largest = (0..MAPS).map(|map| log.channels.of_map(map).len()).max().unwrap();
+    let average = CHANNELS as usize / MAPS;
+    assert!(largest < 2 * average, "{largest} channels in one map, {average} in each");
+
+    let mut now_ms = LIMITS.history_age_ms + 1;
+    let sweep = |log: &Log, now_ms| {
+        let mut steps = 0;
+        loop {
+            let step = log.sweep_step(now_ms);
+            assert!(step.work <= AT_ONCE + largest, "{} at once", step.work);
+            steps += 1;
+            if !step.more {
+                return steps;
+            }
+        }
+    };
+    assert!(sweep(&log, now_ms) >= CHANNELS as usize / AT_ONCE);
+    assert_eq!(log.stats().history_bytes, 0);
+    while log.stats().channels > 0 {
+        sweep(&log, now_ms);
+        now_ms += 1_000;
+    }
+    assert!(now_ms <= LIMITS.forget_after_ms * 3 / 2, "they are forgotten after {now_ms} ms");
+    assert_eq!(log.next_sweep_ms(), None, "nothing is left");
+}
+
+#[test]
+fn a_long_ring_is_swept_in_small_steps() {
+    let log = new_log(Limits { history_events: 10_000, ..LIMITS });
+    for _ in 0..2_000 {
+        publish(&log, "a", "", 0);
+    }
+    let mut steps = 0;
+    while log.sweep_step(LONG_MS).more {
+        steps += 1;
+    }
+    assert!(steps >= 7, "{steps}");
+    assert_eq!(log.stats().history_bytes, 0);
+}
+
+#[test]
+fn whoever_sleeps_while_there_is_nothing_to_sweep_is_woken() {
+    struct Calls(std::sync::atomic::AtomicUsize);
+    impl super::Watch for Calls {
+        fn wake(&self, _: usize) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let log = new_log(LIMITS);
+    let calls = Arc::new(Calls(0.into()));
+    assert!(log.set_sweeper(calls.clone()));
+    for round in 1..4 {
+        let now_ms = round as u64 * 2 * LONG_MS;
+        assert_eq!(log.next_sweep_ms(), None);
+        publish(&log, "a", "", now_ms);
+        publish(&log, "b", "", now_ms);
+        assert_eq!(calls.0.load(std::sync::atomic::Ordering::Relaxed), round);
+        log.sweep_if_due(now_ms);
+        assert_eq!(log.next_sweep_ms(), Some(now_ms + 1_000));
+        log.sweep(now_ms + LONG_MS);
+    }
+}
+
+#[test]
+fn nobody_is_handed_what_is_too_old_however_late_the_sweep_is() {
+    let log = new_log(LIMITS);
+    publish(&log, "a", "1", 0);
+    publish(&log, "a", "2", LIMITS.history_age_ms);
+    let late = Subscription::new(&log, ["a"], LIMITS.history_age_ms + 1);
+    assert_eq!(late.gap(0), Some(Gap { channels: vec![0], head: 2, is_lost: false }));
+    assert_eq!(read(&late, 1), Ok((vec![2], 2)));
+}
+
+#[test]
+fn another_epoch_is_a_gap_for_everybody_and_goes_on_after_all_places() {
+    let log = new_log(LIMITS);
+    let reader = Subscription::new(&log, ["a", "quiet"], 0);
+    publish(&log, "a", "1", 0);
+    let gone = log.channel("gone", 0);
+    drop(gone);
+    // The other log is behind: a place is taken that no reader can have come to.
+    assert_eq!(log.rebase(Epoch(2), 0), 2);
+    assert_eq!(log.stats().history_bytes, 0);
+    for cursor in [0, 1] {
+        assert!(log.is_before_epoch(cursor));
+        assert_eq!(reader.gap(cursor), Some(Gap { channels: vec![0, 1], head: 2, is_lost: false }));
+    }
+    assert_eq!(reader.gap(2), None);
+    assert_eq!(
+        Subscription::new(&log, ["gone"], 0).gap(1),
+        Some(Gap { channels: vec![0], head: 2, is_lost: false })
+    );
+    assert_eq!(
+        Subscription::new(&log, ["new"], 0).gap(1),
+        Some(Gap { channels: vec![0], head: 2, is_lost: false })
+    );
+
+    let appended = log.append_at(5, &log.channel("a", 0), &Event::text("5"), 0);
+    assert_eq!((appended.previous.seq, appended.first), (2, true));
+    let mut items = Vec::new();
+    assert_eq!(reader.read(2, usize::MAX, &mut items), Ok(5));
+    let [event] = &Decoder::new().feed(items[0].frame.sse())[..] else { panic!("one event") };
+    assert_eq!((&*event.id, &*event.data), ("00000002-000000000005", "5"));
+    // The other log is ahead: what it has up to there is not known here.
+    assert_eq!(log.rebase(Epoch(3), 9), 9);
+    assert_eq!(reader.gap(5), Some(Gap { channels: vec![0, 1], head: 9, is_lost: false }));
+}
+
+#[test]
+fn what_is_counted_as_published_are_events() {
+    let log = new_log(LIMITS);
+    publish(&log, "a", "1", 0);
+    publish(&log, "b", "2", 0);
+    assert_eq!(log.stats().published, 2);
+    let log = new_following_log(LIMITS);
+    log.rebase(Epoch(2), 9);
+    log.append_at(10, &log.channel("a", 0), &Event::text("10"), 0);
+    log.pass(11);
+    log.lose_at::<&str>(12, &[], 0);
+    log.append_at(20, &log.channel("a", 0), &Event::text("20"), 0);
+    assert_eq!(log.stats().published, 2);
+}
+
+#[test]
 fn a_proxy_is_told_the_last_places_it_can_have_seen() {
     let log = new_log(Limits { history_events: 1, backlog_events: 2, ..LIMITS });
     let reader = Subscription::new(&log, ["a", "b", "c"], 0);
@@ -187,9 +354,12 @@ fn a_proxy_is_told_the_last_places_it_can_have_seen() {
     assert_eq!(reader.last_each(4), [4, 2, 0]);
     assert_eq!(reader.last_each(3), [3, 2, 0]);
     let mut items = Vec::new();
-    assert_eq!(reader.read_each(&[3, 0, 0], &mut items), Ok(4));
+    assert_eq!(reader.read_each(&[3, 0, 0], usize::MAX, &mut items), Ok(4));
     assert_eq!(items.iter().map(|item| item.seq).collect::<Vec<_>>(), [2, 4]);
-    assert_eq!(reader.read_each(&[0, 2, 0], &mut items), Err(Gap { channels: vec![0], head: 4 }));
+    assert_eq!(
+        reader.read_each(&[0, 2, 0], usize::MAX, &mut items),
+        Err(Gap { channels: vec![0], head: 4, is_lost: false })
+    );
     // What has come and gone since the proxy was answered is not behind it.
     log.sweep(LONG_MS);
     assert_eq!(reader.last_each(1), [1, 1, 0]);
@@ -270,287 +440,32 @@ fn readers_on_other_threads_get_everything_in_order() {
     });
 }
 
-const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
-
-/// What happens to the log and to the readers.
-#[derive(Clone, Debug)]
-enum Step {
-    Publish {
-        channel: usize,
-        bytes: usize,
-    },
-    Join {
-        reader: usize,
-        channels: Vec<usize>,
-    },
-    Read {
-        reader: usize,
-        max_bytes: usize,
-    },
-    /// Lets go of the channels, but not of the position.
-    Leave {
-        reader: usize,
-    },
-    /// Takes the same channels again, from the position.
-    Resume {
-        reader: usize,
-    },
-    Sweep {
-        after_ms: u64,
-    },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let reader = || 0..3_usize;
-    let channels =
-        proptest::sample::subsequence((0..CHANNELS.len()).collect::<Vec<_>>(), 1..=3).prop_shuffle();
-    let step = prop_oneof![
-        8 => (0..CHANNELS.len(), prop_oneof![4 => 0..40_usize, 1 => 0..900_usize])
-            .prop_map(|(channel, bytes)| Step::Publish { channel, bytes }),
-        2 => (reader(), channels).prop_map(|(reader, channels)| Step::Join { reader, channels }),
-        5 => (reader(), prop_oneof![Just(0), Just(usize::MAX), 0..500_usize])
-            .prop_map(|(reader, max_bytes)| Step::Read { reader, max_bytes }),
-        1 => reader().prop_map(|reader| Step::Leave { reader }),
-        2 => reader().prop_map(|reader| Step::Resume { reader }),
-        2 => prop_oneof![3 => 0..1_500_u64, 1 => 0..2 * LONG_MS].prop_map(|after_ms| Step::Sweep { after_ms }),
-    ];
-    proptest::collection::vec(step, 1..120)
-}
-
-fn limits() -> impl Strategy<Value = Limits> {
-    (0..4_usize, 1..2_000_u64, 300..3_000_usize, 1..6_usize).prop_map(
-        |(history_events, history_age_ms, history_bytes, backlog_events)| Limits {
-            history_events,
-            history_age_ms,
-            history_bytes,
-            backlog_events,
-            ..LIMITS
-        },
-    )
-}
-
-/// An event as the model knows it.
-struct Published {
-    channel: usize,
-    data: String,
-    at_ms: u64,
-    bytes: usize,
-    held: bool,
-}
-
-struct Reader {
-    channels: Vec<usize>,
-    cursor: u64,
-    /// What it has collected since it joined or was told of a gap, when its position was `since`.
-    collected: Vec<(u64, String, String)>,
-    since: u64,
-    subscription: Option<Subscription>,
-}
-
-/// The log, and what it should hold: every event ever, with a mark on those still held.
-struct Model {
-    log: Arc<Log>,
-    limits: Limits,
-    now_ms: u64,
-    /// The event with sequence number n is at n - 1.
-    events: Vec<Published>,
-    readers: HashMap<usize, Reader>,
-    /// The newest event of any channel that the log has forgotten.
-    forgotten: u64,
-    known: Vec<usize>,
-}
-
-impl Model {
-    fn new(limits: Limits) -> Self {
-        let log = new_log(limits);
-        Self { log, limits, now_ms: 0, events: vec![], readers: HashMap::new(), forgotten: 0, known: vec![] }
-    }
-
-    fn step(&mut self, step: Step) {
-        match step {
-            Step::Publish { channel, bytes } => self.publish(channel, bytes),
-            Step::Join { reader, channels } => {
-                let subscription = self.subscribe(&channels);
-                let cursor = self.log.head();
-                let subscription = Some(subscription);
-                let state = Reader { channels, cursor, collected: vec![], since: cursor, subscription };
-                self.readers.insert(reader, state);
-            }
-            Step::Read { reader, max_bytes } => self.read(reader, max_bytes),
-            Step::Leave { reader } => {
-                if let Some(reader) = self.readers.get_mut(&reader) {
-                    reader.subscription = None;
-                }
-            }
-            Step::Resume { reader } => self.resume(reader),
-            Step::Sweep { after_ms } => {
-                self.now_ms += after_ms;
-                self.log.sweep(self.now_ms);
-                let oldest_ms = self.now_ms.saturating_sub(self.limits.history_age_ms);
-                for event in &mut self.events {
-                    event.held &= event.at_ms >= oldest_ms;
-                }
-            }
-        }
-        self.trim();
-        self.check_held();
-        self.note_forgotten();
-    }
-
-    fn publish(&mut self, channel: usize, bytes: usize) {
-        let data = format!("{}{}", self.events.len(), "-".repeat(bytes));
-        let event = Event::text(data.as_str());
-        let frame = crate::wire::Frame::unplaced(&event, self.log.epoch());
-        let appended =
-            self.log.publish(&self.log.channel(CHANNELS[channel], self.now_ms), &event, self.now_ms);
-        let last = self.events.iter().rposition(|event| event.channel == channel).map_or(0, |n| n as u64 + 1);
-        assert!((last..=last.max(self.forgotten)).contains(&appended.previous.seq));
-        assert_eq!(appended.subscribers, self.subscribers(channel));
-        let bytes = super::channel::Slot { seq: 0, at_ms: 0, frame }.bytes();
-        self.events.push(Published { channel, data, at_ms: self.now_ms, bytes, held: true });
-        assert_eq!(appended.position.seq, self.events.len() as u64);
-    }
-
-    fn subscribe(&self, channels: &[usize]) -> Subscription {
-        Subscription::new(&self.log, channels.iter().map(|&channel| CHANNELS[channel]), self.now_ms)
-    }
-
-    fn subscribers(&self, channel: usize) -> usize {
-        let reads = |reader: &&Reader| reader.subscription.is_some() && reader.channels.contains(&channel);
-        self.readers.values().filter(reads).count()
-    }
-
-    fn read(&mut self, reader: usize, max_bytes: usize) {
-        let Some(mut state) = self.readers.remove(&reader) else { return };
-        if let Some(subscription) = &state.subscription {
-            let mut items = Vec::new();
-            match subscription.read(state.cursor, max_bytes, &mut items) {
-                Ok(upto) => {
-                    self.check_size(&state, &items, upto, max_bytes);
-                    let names: Vec<_> = state.channels.iter().map(|&channel| CHANNELS[channel]).collect();
-                    state.collected.extend(texts(&items, &names));
-                    state.cursor = upto;
-                    let expected = self
-                        .between(&state.channels, state.since, upto)
-                        .map(|(seq, event)| (seq, CHANNELS[event.channel].to_owned(), event.data.clone()));
-                    assert_eq!(state.collected, expected.collect::<Vec<_>>());
-                }
-                Err(gap) => {
-                    assert!(items.is_empty());
-                    self.fall(&mut state, &gap);
-                }
-            }
-        }
-        self.readers.insert(reader, state);
-    }
-
-    /// That a read went as far as it could, but not much farther than it was asked.
-    fn check_size(&self, reader: &Reader, items: &[Item], upto: u64, max_bytes: usize) {
-        for channel in 0..reader.channels.len() {
-            let sizes =
-                items.iter().filter(|item| item.channel == channel).map(|item| item.frame.chunked().len());
-            let sizes: Vec<usize> = sizes.collect();
-            let but_last: usize = sizes.iter().rev().skip(1).sum();
-            assert!(but_last <= max_bytes, "{sizes:?} are more than {max_bytes}");
-        }
-        if upto < self.log.head() {
-            assert_eq!(items.last().map(|item| item.seq), Some(upto));
-            let all: usize = items.iter().map(|item| item.frame.chunked().len()).sum();
-            assert!(all > max_bytes, "it stopped at {all} bytes of {max_bytes}");
-        }
-    }
-
-    fn resume(&mut self, reader: usize) {
-        let Some(mut state) = self.readers.remove(&reader) else { return };
-        let subscription = self.subscribe(&state.channels);
-        match subscription.gap(state.cursor) {
-            Some(gap) => self.fall(&mut state, &gap),
-            None => assert!(!self.has_lost(&state), "a client came back to a gap and was not told"),
-        }
-        state.subscription = Some(subscription);
-        self.readers.insert(reader, state);
-    }
-
-    /// A reader was told of a gap: there must have been one, and all it misses must be named.
-    fn fall(&self, reader: &mut Reader, gap: &Gap) {
-        assert!(
-            self.has_lost(reader) || self.forgotten > reader.cursor,
-            "told of a gap where there was none"
-        );
-        assert_eq!(gap.head, self.log.head());
-        for (index, &channel) in reader.channels.iter().enumerate() {
-            let missed = self.between(&[channel], reader.cursor, gap.head).next().is_some();
-            let named = gap.channels.contains(&index);
-            assert!(named || !missed, "{} is skipped in silence", CHANNELS[channel]);
-            assert!(missed || !named || self.forgotten > reader.cursor, "{} is whole", CHANNELS[channel]);
-        }
-        reader.collected.clear();
-        (reader.cursor, reader.since) = (gap.head, gap.head);
-    }
-
-    fn has_lost(&self, reader: &Reader) -> bool {
-        self.between(&reader.channels, reader.cursor, self.log.head()).any(|(_, event)| !event.held)
-    }
-
-    fn between(&self, channels: &[usize], after: u64, upto: u64) -> impl Iterator<Item = (u64, &Published)> {
-        let range = after as usize..upto as usize;
-        let numbered = range.map(|place| (place as u64 + 1, &self.events[place]));
-        numbered.filter(move |(_, event)| channels.contains(&event.channel))
-    }
-
-    /// Applies the bounds on events and bytes to the model.
-    fn trim(&mut self) {
-        let Limits { history_events, backlog_events, history_bytes, .. } = self.limits;
-        for channel in 0..CHANNELS.len() {
-            let readers = self.subscribers(channel);
-            let keep = if readers > 0 { history_events.max(backlog_events) } else { history_events };
-            let held = self.events.iter_mut().rev().filter(|event| event.channel == channel && event.held);
-            held.skip(keep).for_each(|event| event.held = false);
-        }
-        let newest = self.events.len().saturating_sub(1);
-        for place in 0..newest {
-            let bytes: usize = self.events.iter().filter(|event| event.held).map(|event| event.bytes).sum();
-            if bytes <= history_bytes {
-                break;
-            }
-            self.events[place].held = false;
-        }
-    }
-
-    fn check_held(&self) {
-        let rings = self.log.rings();
-        for (channel, name) in CHANNELS.iter().enumerate() {
-            let all = self.between(&[0, 1, 2, 3], 0, self.events.len() as u64);
-            let held = all.filter(|(_, event)| event.channel == channel && event.held).map(|(seq, _)| seq);
-            let ring = rings.get(*name).map_or(&[][..], |(seqs, _)| seqs);
-            assert_eq!(ring, held.collect::<Vec<_>>(), "what {name} holds");
-        }
-        let bytes: usize = self.events.iter().filter(|event| event.held).map(|event| event.bytes).sum();
-        assert_eq!(self.log.stats().history_bytes, bytes);
-        assert_eq!(rings.values().map(|(_, bytes)| bytes).sum::<usize>(), bytes);
-        let in_use = |channel: &usize| self.subscribers(*channel) > 0;
-        assert!((0..CHANNELS.len()).filter(in_use).all(|channel| rings.contains_key(CHANNELS[channel])));
-    }
-
-    fn note_forgotten(&mut self) {
-        let rings = self.log.rings();
-        let is_known = |channel: &usize| rings.contains_key(CHANNELS[*channel]);
-        for channel in self.known.extract_if(.., |channel| !is_known(channel)) {
-            let last = self.events.iter().rposition(|event| event.channel == channel);
-            self.forgotten = self.forgotten.max(last.map_or(0, |place| place as u64 + 1));
-        }
-        self.known = (0..CHANNELS.len()).filter(is_known).collect();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_a_reader_collects_is_what_was_published_or_it_is_told(limits in limits(), steps in steps()) {
-        let mut model = Model::new(limits);
-        for step in steps {
-            model.step(step);
-        }
-    }
+#[test]
+fn missing_events_are_told_after_what_was_there_before_and_before_what_comes_after() {
+    let log = new_log(LIMITS);
+    let [a, b, other] = ["a", "b", "c"].map(|name| log.channel(name, 0));
+    let reader = Subscription::new(&log, ["a", "b"], 0);
+    let append = |seq, channel: &Arc<super::Channel>| {
+        log.append_at(seq, channel, &Event::text("x"), 0);
+    };
+    append(1, &a);
+    append(2, &b);
+    log.lose_at(3, &["a"], 0);
+    append(4, &b);
+    append(5, &a);
+    append(6, &other);
+    let mut items = Vec::new();
+    let seqs = |items: &[Item]| items.iter().map(|item| item.seq).collect::<Vec<_>>();
+    assert_eq!(reader.read(0, usize::MAX, &mut items), Ok(2));
+    assert_eq!(seqs(&items), [1, 2]);
+    items.clear();
+    let gap = reader.read(2, usize::MAX, &mut items).unwrap_err();
+    assert_eq!(gap, Gap { channels: vec![0], head: 3, is_lost: true });
+    assert_eq!(reader.read(gap.head, usize::MAX, &mut items), Ok(6));
+    assert_eq!(seqs(&items), [4, 5]);
+    // Of all channels, also of those that nobody has yet.
+    log.lose_at::<&str>(7, &[], 0);
+    assert!(reader.read(6, usize::MAX, &mut items).is_err_and(|gap| gap.channels == [0, 1] && gap.is_lost));
+    assert!(Subscription::new(&log, ["new"], 0).gap(6).is_some());
+    assert_eq!(Subscription::new(&log, ["new"], 0).gap(7), None);
 }

@@ -3,9 +3,8 @@
 use std::{
     convert::Infallible,
     net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, mpsc::Sender},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,53 +14,77 @@ use hyper_util::rt::TokioTimer;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    fallback::Fallback,
+    fallback::{Act, Fallback},
     handoff::{First, Handoff, serve, whole},
+    hooks::{Hooks, NoAnswer},
+    intake::Intake,
     listener::Connection,
-    mount::{Authorize, Mount, Rule},
-    publish::Inlet,
+    mount::{Mount, Rule, Serves},
+    place::Place,
+    publish::PublishEndpoint,
+    report::report,
+    shape,
 };
 use crate::{
-    engine::{Framing, Origin},
-    events::Events,
-    stream::{Access, Reply, Request},
+    app::App,
+    engine::{Engine, Framing, ServerStreams, tune},
+    error::Error,
+    stream::{Access, Asked, Reply, Request, Screened, StreamRequest, admit, decide, open, screen},
 };
 
 /// The connections of a server.
 pub(super) struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
+    last_warning: Option<Instant>,
 }
 
 struct Shared {
-    events: Events,
+    app: Arc<App>,
     mounts: Vec<Mount>,
-    inlet: Option<Inlet>,
+    endpoint: Option<PublishEndpoint>,
     fallback: Option<Fallback>,
-    origin: Arc<Origin>,
+    intake: Intake,
+    server_streams: Arc<ServerStreams>,
     http: http1::Builder,
-    max_url_bytes: usize,
+    authorizing: Hooks,
+    /// Closed when the last request is answered, and the last hook has ended.
+    _finish: Sender<()>,
 }
 
 impl Connections {
     pub(super) fn new(
-        events: &Events,
+        app: &Arc<App>,
         mounts: Vec<Mount>,
-        inlet: Option<Inlet>,
-        fallback: Option<Fallback>,
-        origin: Arc<Origin>,
+        endpoint: Option<PublishEndpoint>,
+        fallback: Option<Arc<Act>>,
+        server_streams: Arc<ServerStreams>,
+        finish: Sender<()>,
     ) -> Self {
-        let config = events.hub().config();
+        let (config, runtime) = (app.hub().config(), app.runtime());
+        let authorizing = Hooks::new(&runtime.authorize_places, config, &finish);
+        let fallback = fallback
+            .map(|act| Fallback::new(act, Hooks::new(&runtime.fallback_places, config, &finish), config));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
             .max_buf_size(config.max_header_bytes as usize);
-        let max_url_bytes = config.max_url_bytes as usize;
-        let shared = Shared { events: events.clone(), mounts, inlet, fallback, origin, http, max_url_bytes };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+        let intake = Intake::new(config);
+        let shared = Shared {
+            app: app.clone(),
+            mounts,
+            endpoint,
+            fallback,
+            intake,
+            server_streams,
+            http,
+            authorizing,
+            _finish: finish,
+        };
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), last_warning: None }
     }
 
-    /// Serves a connection on a task of its own.
+    /// Serves a connection on a task of its own, or closes it where there are too many.
     pub(super) fn serve<C: Connection>(
         &mut self,
         connection: C,
@@ -70,7 +93,23 @@ impl Connections {
     ) {
         // Those that have ended meanwhile are let go of here, where it costs no wake-up.
         while self.tasks.try_join_next().is_some() {}
-        self.tasks.spawn(run(self.shared.clone(), connection, peer, stopped.clone()));
+        match Place::take(self.shared.app.hub(), peer) {
+            Some(place) => {
+                self.tasks.spawn(run(self.shared.clone(), connection, place, stopped.clone()));
+            }
+            None => self.refuse(connection),
+        }
+    }
+
+    /// Without an answer: browsers ask again for a stream whose connection has failed, and never after a 503.
+    fn refuse(&mut self, connection: impl Connection) {
+        drop(connection);
+        if self.last_warning.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+            self.last_warning = Some(Instant::now());
+            tracing::warn!(
+                "closing connections unread: there are as many as max_connections or max_connections_per_address allows"
+            );
+        }
     }
 
     /// Waits until the last request is answered.
@@ -82,9 +121,15 @@ impl Connections {
 async fn run<C: Connection>(
     shared: Arc<Shared>,
     connection: C,
-    peer: Option<IpAddr>,
+    place: Place,
     stopped: watch::Receiver<bool>,
 ) {
+    let config = shared.app.hub().config();
+    if let Err(error) = tune(&connection, config) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    let peer = place.peer();
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         handoff.note_request();
@@ -92,17 +137,19 @@ async fn run<C: Connection>(
         let answer = shared.answer(parts, body, peer, &handoff);
         Box::pin(async { Ok::<_, Infallible>(answer.await) })
     });
+    let timeout = Duration::from_millis(config.write_timeout_ms);
     let Some((connection, stream, framing)) =
-        serve(connection, &handoff, service, &shared.http, stopped).await
+        serve(connection, &handoff, service, &shared.http, timeout, stopped).await
     else {
         return;
     };
-    // Not `Events::engine`: what was answered before the events were closed ends as all streams then do.
-    let Some(engine) = shared.events.started_engine() else { return };
-    let guest = Some(shared.origin.enter());
-    let adopted = connection.into_fd().map_err(Into::into);
-    let adopted = adopted.and_then(|socket| engine.adopt(stream, socket, framing, Vec::new(), guest));
-    if let Err(error) = adopted {
+    // Not `App::engine`: what was answered before the events were closed ends as all streams then do.
+    let engine = shared.app.started_engine();
+    let guard = Some(shared.server_streams.enter());
+    let adopted = connection.into_fd().map_err(Error::from);
+    let adopt =
+        |socket| Engine::adopt(engine, stream, socket, framing, Vec::new(), guard).map_err(Error::from);
+    if let Err(error) = adopted.and_then(adopt) {
         tracing::debug!(%error, "a stream could not be handed to the engine");
     }
 }
@@ -115,61 +162,98 @@ impl Shared {
         peer: Option<IpAddr>,
         handoff: &Handoff,
     ) -> Response<First> {
-        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        if target > self.max_url_bytes {
-            let text = format!("the URL has {target} bytes; at most {} are allowed\n", self.max_url_bytes);
-            return plain(414, text);
+        if let Some(refusal) = shape::refuse(&parts, self.app.hub().config()) {
+            return reply(refusal);
         }
-        if let Some(inlet) = self.inlet.as_ref().filter(|_| Inlet::matches(parts.uri.path())) {
-            let reply = inlet.answer(&self.events, &parts, body, self.events.now()).await;
-            return respond(reply, parts.version, handoff);
+        let proxies = &self.app.hub().proxies;
+        let peer = if proxies.trusts(peer) {
+            with_request(&parts, peer, |request| proxies.client(request))
+        } else {
+            peer
+        };
+        if let Some(endpoint) = self.endpoint.as_ref().filter(|_| PublishEndpoint::matches(parts.uri.path()))
+        {
+            return reply(endpoint.answer(&self.app, &parts, body, peer, &self.intake).await);
         }
         let Some(mount) = self.mounts.iter().find(|mount| mount.matches(parts.uri.path())) else {
             return match self.fallback.clone() {
-                Some(fallback) => fallback.answer(parts, body, peer).await,
+                Some(fallback) => fallback.answer(parts, body, peer, &self.intake).await,
                 None => plain(404, "there is no stream here\n"),
             };
         };
         drop(body);
-        let version = parts.version;
-        if let Some(reply) = with_request(&parts, peer, |request| self.events.screen(request)) {
-            return respond(reply, version, handoff);
+        if mount.serves() != Serves::Streams {
+            return reply(self.report(mount, parts, peer).await);
         }
+        let version = parts.version;
+        let asked =
+            match with_request(&parts, peer, |request| screen(self.app.hub(), request, self.app.now())) {
+                Screened::Reply(reply) => return respond(reply, version, handoff),
+                Screened::Ask(asked) => asked,
+            };
         let reply = match mount.rule() {
-            Rule::Fixed(access) => self.open(&parts, peer, |_| access.clone()),
+            Rule::Fixed(access) => open(self.app.hub(), asked, access.clone(), self.app.now()),
+            Rule::Public(public) => {
+                let access = public.access(asked.channels());
+                open(self.app.hub(), asked, access, self.app.now())
+            }
+            Rule::Jwt(jwt) => {
+                let (hub, now) = (self.app.hub(), self.app.now());
+                let access =
+                    with_request(&parts, peer, |request| decide(hub, jwt, request, asked.channels(), now));
+                open(hub, asked, access, now)
+            }
+            Rule::Tickets(tickets) => {
+                let (hub, now) = (self.app.hub(), self.app.now());
+                let access =
+                    with_request(&parts, peer, |request| admit(hub, tickets, request, asked.channels(), now));
+                open(hub, asked, access, now)
+            }
             Rule::Ask(authorize) => {
-                let (this, authorize) = (self.clone(), authorize.clone());
-                let asked = tokio::task::spawn_blocking(move || {
-                    this.open(&parts, peer, |request| ask(&*authorize, request))
+                let (authorize, shown) = (authorize.clone(), asked.clone());
+                let decided = self.authorizing.call(move || {
+                    with_request(&parts, peer, |request| authorize(&StreamRequest::new(request, &shown)))
                 });
-                match asked.await {
-                    Ok(reply) => reply,
-                    Err(error) => {
-                        tracing::error!(%error, "a request was not answered");
-                        return plain(500, "the request was not answered\n");
-                    }
-                }
+                // Not there, but here, where nothing is opened any more once the server has given up.
+                let access = decided.await.unwrap_or_else(undecided);
+                open(self.app.hub(), asked, access, self.app.now())
             }
         };
         respond(reply, version, handoff)
     }
+}
 
-    fn open(
-        &self,
-        parts: &Parts,
-        peer: Option<IpAddr>,
-        access: impl FnOnce(&Request<'_>) -> Access,
-    ) -> Reply {
-        with_request(parts, peer, |request| self.events.open(request, access(request)))
+impl Shared {
+    /// Metrics or health.
+    async fn report(&self, mount: &Mount, parts: Parts, peer: Option<IpAddr>) -> Reply {
+        let parts = Arc::new(parts);
+        let access = match mount.rule() {
+            Rule::Fixed(access) => access.clone(),
+            // Refused when the server was bound.
+            Rule::Jwt(_) | Rule::Tickets(_) | Rule::Public(_) => Access::forbid("they are for channels"),
+            Rule::Ask(authorize) => {
+                let (authorize, parts) = (authorize.clone(), parts.clone());
+                let ask = move || {
+                    with_request(&parts, peer, |request| {
+                        authorize(&StreamRequest::new(request, &Asked::for_no_stream(request)))
+                    })
+                };
+                self.authorizing.call(ask).await.unwrap_or_else(undecided)
+            }
+        };
+        with_request(&parts, peer, |request| report(&self.app, mount.serves(), request, &access))
     }
 }
 
-/// What the application's hook says, even if it panics.
-fn ask(authorize: &Authorize, request: &Request<'_>) -> Access {
-    catch_unwind(AssertUnwindSafe(|| authorize(request))).unwrap_or_else(|_| {
-        tracing::error!(path = request.path, "an authorize hook has panicked");
-        Access::fail("the server could not say whether the stream is allowed")
-    })
+/// What a request gets on which the application has not decided.
+fn undecided(why: NoAnswer) -> Access {
+    match why {
+        NoAnswer::Busy => Access::fail("the server is busy; try again later"),
+        NoAnswer::Panicked => {
+            tracing::error!("an authorize hook has panicked");
+            Access::fail("the server could not say whether the stream is allowed")
+        }
+    }
 }
 
 /// Shows the parts of an `http` request as a [`Request`].
@@ -189,17 +273,28 @@ pub(super) fn with_request<T>(
     })
 }
 
-fn respond(reply: Reply, version: Version, handoff: &Handoff) -> Response<First> {
-    let mut response = Response::builder().status(reply.status);
-    for (name, value) in reply.headers {
-        response = response.header(name, value);
-    }
-    let Some(stream) = reply.stream else { return whole(response, reply.body) };
+/// A reply that may have a stream, which ends by closing the connection.
+fn respond(mut answer: Reply, version: Version, handoff: &Handoff) -> Response<First> {
+    let Some(stream) = answer.stream.take() else { return reply(answer) };
     let framing = if version == Version::HTTP_10 { Framing::Close } else { Framing::Chunked };
-    let body = handoff.body(reply.body.into(), stream, framing);
+    let body = handoff.body(answer.body.into(), stream, framing);
+    let response = head(answer.status, answer.headers).header(http::header::CONNECTION, "close");
     response.body(body).unwrap_or_else(|_| plain(500, "the reply cannot be sent\n"))
+}
+
+/// A reply that is whole.
+pub(super) fn reply(reply: Reply) -> Response<First> {
+    whole(head(reply.status, reply.headers), reply.body)
+}
+
+fn head(status: u16, headers: Vec<(&'static str, String)>) -> http::response::Builder {
+    let response = Response::builder().status(status);
+    headers.into_iter().fold(response, |response, (name, value)| response.header(name, value))
 }
 
 pub(super) fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
     whole(Response::builder().status(status).header("Content-Type", "text/plain; charset=utf-8"), text)
 }
+
+/// Once is enough while it lasts.
+const WARN_EVERY: Duration = Duration::from_secs(60);

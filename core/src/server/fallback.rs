@@ -1,20 +1,25 @@
 //! Requests that are for no mount: what an application without a web framework answers itself, such as its page.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, header, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
-    connection::{plain, with_request},
+    connection::{plain, reply, with_request},
     handoff::{First, whole},
+    hooks::{Hooks, NoAnswer},
+    intake::Intake,
 };
-use crate::{config::Config, stream::Request};
+use crate::{
+    config::Config,
+    stream::{Reply, Request},
+};
 
 /// What a server's fallback answers: see [`ServerBuilder::fallback`](super::ServerBuilder::fallback).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Answer {
     /// The HTTP status, 200 to 999.
     pub status: u16,
@@ -29,8 +34,9 @@ pub struct Answer {
 #[derive(Clone)]
 pub(super) struct Fallback {
     act: Arc<Act>,
+    hooks: Hooks,
     max_body_bytes: usize,
-    body_timeout: Duration,
+    retry_after_s: u64,
 }
 
 pub(super) type Act = dyn Fn(&Request<'_>, &[u8]) -> Answer + Send + Sync;
@@ -43,50 +49,35 @@ impl Answer {
 }
 
 impl Fallback {
-    pub(super) fn new(act: Arc<Act>, config: &Config) -> Self {
+    pub(super) fn new(act: Arc<Act>, hooks: Hooks, config: &Config) -> Self {
         let max_body_bytes = config.max_body_bytes as usize;
-        Self { act, max_body_bytes, body_timeout: Duration::from_millis(config.body_timeout_ms) }
+        Self { act, hooks, max_body_bytes, retry_after_s: config.retry_after_s() }
     }
 
     /// Reads the request's body and asks the application, on a thread that may block.
-    pub(super) async fn answer<B>(self, parts: Parts, body: B, peer: Option<IpAddr>) -> Response<First>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let body = match read_body(body, self.max_body_bytes, self.body_timeout).await {
+    pub(super) async fn answer(
+        self,
+        parts: Parts,
+        body: impl Body<Data = Bytes>,
+        peer: Option<IpAddr>,
+        intake: &Intake,
+    ) -> Response<First> {
+        let body = match intake.read(body, self.max_body_bytes).await {
             Ok(body) => body,
-            Err((status, text)) => return plain(status, text + "\n"),
+            Err(refusal) => return reply(refusal),
         };
         let act = self.act;
-        let asked =
-            tokio::task::spawn_blocking(move || with_request(&parts, peer, |request| act(request, &body)));
-        match asked.await {
+        match self.hooks.call(move || with_request(&parts, peer, |request| act(request, &body))).await {
             Ok(answer) => respond(answer),
-            Err(error) => {
-                tracing::error!(%error, "the fallback has failed");
+            Err(NoAnswer::Busy) => reply(
+                Reply::text(503, "the server is busy; try again later")
+                    .header("Retry-After", self.retry_after_s.to_string()),
+            ),
+            Err(NoAnswer::Panicked) => {
+                tracing::error!("the fallback has panicked");
                 plain(500, "the server has failed\n")
             }
         }
-    }
-}
-
-/// The whole body of a request; the error is the status and text for one that is too large, too slow or broken.
-pub(super) async fn read_body<B>(body: B, max_bytes: usize, timeout: Duration) -> Result<Bytes, (u16, String)>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let too_large = || (413, format!("a request may have {max_bytes} bytes of body at most"));
-    if body.size_hint().lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    let reading = Limited::new(body, max_bytes).collect();
-    match tokio::time::timeout(timeout, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err((400, "the request's body cannot be read".to_owned())),
-        Err(_) => Err((408, "the request's body did not come in time".to_owned())),
     }
 }
 

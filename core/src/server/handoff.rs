@@ -9,7 +9,7 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -19,15 +19,15 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
-use hyper::{body::Incoming, rt, server::conn::http1, service::HttpService};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, server::conn::http1, service::HttpService};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
 };
 
-use super::listener::Connection;
-use crate::{engine::Framing, stream::Stream};
+use super::{listener::Connection, watched::Watched};
+use crate::{engine::Framing, stream::Stream, sync::lock};
 
 /// What a connection's service leaves for the connection: the stream it has just answered with.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) struct First {
 impl Handoff {
     /// A body of `first` bytes, after which the connection is to be handed over with `stream`.
     pub(super) fn body(&self, first: Bytes, stream: Stream, framing: Framing) -> First {
-        *self.0.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some((stream, framing));
+        *lock(&self.0.stream) = Some((stream, framing));
         First { bytes: Some(first), handoff: Some(self.clone()) }
     }
 
@@ -63,10 +63,18 @@ impl Handoff {
         self.0.begun.store(true, Ordering::Relaxed);
     }
 
-    fn take(&self) -> Option<(Stream, Framing)> {
-        self.0.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Notes whether hyper's last write was refused.
+    pub(super) fn note_blocked(&self, blocked: bool) {
+        self.0.blocked.store(blocked, Ordering::Relaxed);
     }
 
+    fn take(&self) -> Option<(Stream, Framing)> {
+        lock(&self.0.stream).take()
+    }
+
+    /// Whether hyper has written all that comes before the stream. It asks for more of the body only when it has taken over
+    /// what it was given, and what it could not write at once it keeps: with a write refused, bytes of the head may still
+    /// be there, and ours would overtake them.
     fn is_due(&self) -> bool {
         self.0.asked.load(Ordering::Relaxed) && !self.0.blocked.load(Ordering::Relaxed)
     }
@@ -79,12 +87,14 @@ impl First {
     }
 }
 
-/// Serves the requests of a connection until it closes (`None`), or one is answered with a stream.
+/// Serves the requests of a connection until it closes (`None`), or one is answered with a stream. A client that takes
+/// no byte of an answer for `write_timeout` is given up.
 pub(super) async fn serve<C, S>(
     connection: C,
     handoff: &Handoff,
     service: S,
     builder: &http1::Builder,
+    write_timeout: Duration,
     mut stopped: watch::Receiver<bool>,
 ) -> Option<(C, Stream, Framing)>
 where
@@ -93,7 +103,7 @@ where
     S::Future: Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let io = Watched { io: TokioIo::new(connection), handoff: handoff.clone() };
+    let io = Watched::new(connection, handoff.clone(), write_timeout);
     let mut http = builder.serve_connection(io, service);
     let mut stop = Box::pin(stopped.wait_for(|stop| *stop));
     let mut stopping = false;
@@ -115,30 +125,50 @@ where
     .await;
     match closed {
         None => {
-            let connection = http.into_parts().io.io.into_inner();
+            let connection = http.into_parts().io.into_inner();
             handoff.take().map(|(stream, framing)| (connection, stream, framing))
         }
         Some(result) => {
-            if let Err(error) = result {
-                tracing::debug!(%error, "a connection has failed");
-            }
             if let Some((stream, _)) = handoff.take() {
                 stream.close(crate::stream::CloseReason::Client);
             }
-            if !stopping {
-                linger(http.into_parts().io.io.into_inner(), stop).await;
+            let connection = http.into_parts().io.into_inner();
+            let Err(error) = result else {
+                if !stopping {
+                    linger(connection, b"", stop).await;
+                }
+                return None;
+            };
+            tracing::debug!(%error, "a connection has failed");
+            if is_timeout(&error) {
+                // What the client has not taken would else stay in the system's memory for minutes more.
+                let _ = SockRef::from(&connection).set_linger(Some(Duration::ZERO));
+            } else if !stopping {
+                let last_words = if error.is_parse_version_h2() { NOT_HTTP_2 } else { b"" };
+                linger(connection, last_words, stop).await;
             }
             None
         }
     }
 }
 
-/// Reads on for a moment after the last response. A connection that is closed with something unread is reset, and
+fn is_timeout(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// hyper says nothing to a client that begins to speak HTTP/2.
+const NOT_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 67\r\nConnection: close\r\n\r\n\
+    this server speaks HTTP/1.1; for HTTP/2 put a proxy in front of it\n";
+
+/// Sends the last words, if any, and reads on for a moment after the last response. A connection that is closed with something unread is reset, and
 /// then a client whose request was refused early may never see why.
-async fn linger(mut connection: impl Connection, stop: impl Future) {
+async fn linger(mut connection: impl Connection, last_words: &[u8], stop: impl Future) {
     let mut stop = pin!(stop);
     let mut drained = pin!(async {
         let mut scratch = [0; 4_096];
+        connection.write_all(last_words).await?;
         connection.shutdown().await?;
         while connection.read(&mut scratch).await? > 0 {}
         io::Result::Ok(())
@@ -183,38 +213,6 @@ impl http_body::Body for First {
             (_, Some(_)) => SizeHint::new(),
             (bytes, None) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
-    }
-}
-
-/// Notes whether the last write was refused.
-struct Watched<C> {
-    io: TokioIo<C>,
-    handoff: Handoff,
-}
-
-impl<C: Connection> rt::Read for Watched<C> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl<C: Connection> rt::Write for Watched<C> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.handoff.0.blocked.store(written.is_pending(), Ordering::Relaxed);
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -4,7 +4,10 @@ use std::{
     future::poll_fn,
     io,
     net::{Shutdown, SocketAddr, ToSocketAddrs},
-    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileTypeExt,
+    },
     path::Path,
     pin::pin,
     task::{Context, Poll},
@@ -27,7 +30,7 @@ pub(super) enum Listener {
 }
 
 /// A connection that can be taken out of the runtime as a descriptor.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+pub(super) trait Connection: AsFd + AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn into_fd(self) -> io::Result<OwnedFd>;
 }
 
@@ -120,17 +123,18 @@ impl Listener {
 
     /// Refuses connections from now on, and takes its socket file away.
     fn close(self) {
-        // A child that was forked off may have the socket too, and the port must not stay open because of it.
-        let _ = match &self {
-            Self::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-            Self::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-        };
+        // The file first: as long as somebody listens, no other server can have put its own there.
         if let Self::Unix(listener) = &self
             && let Ok(address) = listener.local_addr()
             && let Some(path) = address.as_pathname()
         {
             let _ = std::fs::remove_file(path);
         }
+        // A child that was forked off may have the socket too, and the port must not stay open because of it.
+        let _ = match &self {
+            Self::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            Self::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+        };
     }
 }
 
@@ -161,7 +165,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 fn no_address(address: &str) -> Error {
-    let text = format!("{address:?} is no address; give host:port or {UNIX_PREFIX}PATH");
+    let text = format!("{address:?} is not a valid address; give host:port or {UNIX_PREFIX}PATH");
     Error::new(ErrorKind::InvalidArgument, text)
 }
 

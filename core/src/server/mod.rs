@@ -1,41 +1,50 @@
-//! Floor 2: the core's own HTTP server, for applications that do not want to mount streams in theirs.
+//! Floor 4: the core's own HTTP server, for applications that do not want to mount streams in theirs.
 //!
 //! hyper reads the requests. A stream's connection leaves hyper for the engine once its head is out; see [`handoff`].
 
+mod attempts;
 mod body;
 mod connection;
 mod fallback;
 mod handoff;
+mod hooks;
+mod intake;
 mod listener;
 mod mount;
+mod place;
 mod publish;
+mod report;
+mod shape;
+mod watched;
 
 use std::{
     fmt,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 pub use body::Body;
+pub(crate) use body::respond;
 pub use fallback::Answer;
 pub use mount::Mount;
 
 use self::{
     connection::Connections,
-    fallback::{Act, Fallback},
+    fallback::Act,
     listener::{Listener, accept},
-    publish::Inlet,
+    publish::PublishEndpoint,
 };
 use crate::{
+    app::{App, Listening},
     clock::deadline,
-    engine::Origin,
+    engine::{ServerStreams, Which},
     error::{Error, ErrorKind, Result},
-    events::Events,
     fork::Own,
     grip::Auth,
     stream::Request,
+    sync::lock,
 };
 
 /// Builds a [`Server`]: mounts first, then [`bind`](Self::bind).
@@ -47,20 +56,22 @@ use crate::{
 /// println!("curl -N 'http://{}/events/?channel=clock'", server.address());
 /// # Ok::<(), evstream::Error>(())
 /// ```
+#[must_use = "it does nothing before `bind`"]
 pub struct ServerBuilder {
-    events: Events,
+    app: Arc<App>,
     mounts: Vec<Mount>,
     publish_auth: Option<Auth>,
     fallback: Option<Arc<Act>>,
 }
 
-/// A listening server. It goes on until it, or its [`Events`], is closed; dropping it closes it at once.
+/// A listening server. It goes on until it, or its [`Events`](crate::Events), is closed; dropping it closes it at once.
 #[derive(Debug)]
 pub struct Server {
     address: Address,
-    events: Events,
-    origin: Arc<Origin>,
+    app: Arc<App>,
+    streams: Arc<ServerStreams>,
     stop: Own<tokio::sync::watch::Sender<bool>>,
+    accepting: Own<tokio::task::AbortHandle>,
     done: Done,
 }
 
@@ -75,8 +86,8 @@ pub enum Address {
 }
 
 impl ServerBuilder {
-    pub(crate) fn new(events: Events) -> Self {
-        Self { events, mounts: Vec::new(), publish_auth: None, fallback: None }
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app, mounts: Vec::new(), publish_auth: None, fallback: None }
     }
 
     /// Adds a path with streams. Requests for other paths are answered by the
@@ -100,7 +111,7 @@ impl ServerBuilder {
     /// serve its page and take what is posted.
     ///
     /// `act` is given the request and its body, which is bounded by the settings `max_body_bytes` and
-    /// `body_timeout_ms`. It may block: it runs on a thread that is there for this. If it panics, or its answer is not
+    /// `body_timeout_ms`. It may block: it runs on one of `hook_threads` threads. If it panics, or its answer is not
     /// valid HTTP, the client is answered with 500.
     ///
     /// ```
@@ -119,37 +130,53 @@ impl ServerBuilder {
 
     /// Listens on `host:port`, where port 0 takes a free one, or on `unix:PATH`.
     ///
-    /// Fails with `invalid-config` when a mount's path is not a path or anybody could publish, `invalid-argument` when the address is none,
+    /// Fails with `invalid-config` when a mount's path is not a path, or anybody could publish or read metrics or health, `invalid-argument` when the address is none,
     /// `io` when it cannot be bound, and `closed`.
     pub fn bind(self, address: &str) -> Result<Arc<Server>> {
         for mount in &self.mounts {
             mount.check()?;
         }
-        let inlet = self
+        if let (Some(any), Some(own)) = (
+            self.mounts.iter().find(|mount| mount.allows_any()),
+            self.mounts.iter().find(|mount| mount.has_own()),
+        ) {
+            tracing::warn!(
+                any = any.path(),
+                own = own.path(),
+                "a mount without channels lets clients read any that they name, also those that another has for itself; say which are public"
+            );
+        }
+        let endpoint = self
             .publish_auth
-            .map(|auth| Inlet::new(auth, &self.events.hub().config().grip_prefix))
+            .map(|auth| PublishEndpoint::new(auth, &self.app.hub().config().grip_prefix))
             .transpose()?;
-        self.events.engine()?;
-        let runtime = self.events.runtime().handle()?;
+        self.app.engine()?;
+        let runtime = self.app.runtime().handle()?;
         let _context = runtime.enter();
         let (listener, address) = Listener::bind(address)?;
-        if inlet.as_ref().is_some_and(Inlet::is_open) && !address.is_local() {
+        if endpoint.as_ref().is_some_and(PublishEndpoint::is_open) && !address.is_local() {
             let text = format!("publishing at {address} needs authorization: it is not a loopback address");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+        if let Some(mount) = self.mounts.iter().find(|mount| mount.is_unguarded() && !address.is_local()) {
+            let path = mount.path();
+            let text =
+                format!("{path} at {address} needs an authorize function: it is not a loopback address");
             return Err(Error::new(ErrorKind::InvalidConfig, text));
         }
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (finish, done) = std::sync::mpsc::channel();
-        let origin = Arc::new(Origin::default());
-        let fallback = self.fallback.map(|act| Fallback::new(act, self.events.hub().config()));
-        let connections = Connections::new(&self.events, self.mounts, inlet, fallback, origin.clone());
-        runtime.spawn(async move {
-            accept(listener, connections, stopped).await;
-            drop(finish);
-        });
+        let server_streams = Arc::new(ServerStreams::default());
+        let connections =
+            Connections::new(&self.app, self.mounts, endpoint, self.fallback, server_streams.clone(), finish);
+        let accepting = runtime.spawn(accept(listener, connections, stopped));
+        let accepting = Own::new(accepting.abort_handle());
         tracing::info!(%address, "listening");
         let done = Done(std::sync::Mutex::new(done));
-        let server = Arc::new(Server { address, events: self.events, origin, stop: Own::new(stop), done });
-        server.events.add_server(&server);
+        let stop = Own::new(stop);
+        let server =
+            Arc::new(Server { address, app: self.app, streams: server_streams, stop, accepting, done });
+        server.app.add_listening(Arc::downgrade(&server) as Weak<dyn Listening>)?;
         Ok(server)
     }
 }
@@ -167,38 +194,66 @@ impl Server {
     }
 
     /// Ends it within `timeout`: takes no more connections, finishes the requests it is answering, and ends its
-    /// streams, whose clients are asked to come back later. Blocks until then; false when the time was not enough.
+    /// streams, whose clients are asked to come back later.
+    ///
+    /// Blocks until then; false when the time was not enough, and then the connections that are left have been cut. In a
+    /// callback of these events, which it would wait for, it gives back false at once.
+    ///
+    /// ```
+    /// use evstream::{Config, Events, Mount};
+    /// use std::time::Duration;
+    /// let events = Events::new(Config::new())?;
+    /// let server = events.server().mount(Mount::new("/events/")).bind("127.0.0.1:0")?;
+    /// assert!(server.close(Duration::from_secs(5)));
+    /// events.publish("clock", evstream::Event::text("12:00"))?; // the events go on without it
+    /// # Ok::<(), evstream::Error>(())
+    /// ```
     pub fn close(&self, timeout: Duration) -> bool {
-        if self.events.is_forked() {
+        if self.app.is_forked() {
             return false;
         }
-        let deadline = deadline(timeout);
-        self.stop_accepting();
-        self.close_streams(deadline);
-        let answered = self.done.wait(deadline);
-        // Again after the last request is answered, so that a stream opened meanwhile is ended too.
-        self.close_streams(deadline);
-        self.origin.wait_empty(deadline) && answered
+        let inside = self.app.hub().callbacks.are_inside();
+        self.finish(if inside { Duration::ZERO } else { timeout }) && !inside
     }
 
-    pub(crate) fn stop_accepting(&self) {
+    fn stop_accepting(&self) {
         self.stop.send_replace(true);
     }
 
     fn close_streams(&self, deadline: Instant) {
-        if let Some(engine) = self.events.started_engine() {
-            engine.close_streams(Some(&self.origin), deadline.saturating_duration_since(Instant::now()));
+        if let Some(engine) = self.app.started_engine() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            engine.close_streams(&Which::Server(self.streams.clone()), left);
         }
+    }
+}
+
+impl Listening for Server {
+    fn stop(&self) {
+        self.stop_accepting();
+        self.streams.end();
+    }
+
+    fn finish(&self, timeout: Duration) -> bool {
+        let deadline = deadline(timeout);
+        self.stop_accepting();
+        self.close_streams(deadline);
+        let answered = self.done.wait(deadline);
+        self.accepting.abort();
+        // Again after the last request is answered, so that a stream opened meanwhile is ended too, and then for good.
+        self.streams.end();
+        self.close_streams(deadline);
+        self.streams.wait_empty(deadline) && answered
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.events.is_forked() {
+        if self.app.is_forked() {
             return;
         }
         self.stop_accepting();
-        self.origin.end();
+        self.streams.end();
         self.close_streams(Instant::now());
     }
 }
@@ -225,12 +280,12 @@ impl fmt::Display for Address {
 /// What marks an address as the path of a Unix socket.
 const UNIX_PREFIX: &str = "unix:";
 
-/// Closed by the last connection.
+/// Closed by the last connection or hook.
 struct Done(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 
 impl Done {
     fn wait(&self, deadline: Instant) -> bool {
-        let done = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let done = lock(&self.0);
         let left = deadline.saturating_duration_since(Instant::now());
         done.recv_timeout(left) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
     }

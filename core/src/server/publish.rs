@@ -3,38 +3,42 @@
 use std::{
     collections::{HashSet, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, PoisonError},
+    net::IpAddr,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use http::request::Parts;
 use hyper::body::Incoming;
 
-use super::fallback::read_body;
+use super::{attempts::Attempts, intake::Intake};
 use crate::{
+    app::App,
     error::{Error, ErrorKind, Result},
-    events::Events,
-    grip::{Action, Auth, Item, Prefix, parse_publish},
-    stream::{Now, Reply},
-    wire::{Decoded, Decoder, Event, check_channel, protocol},
+    grip::{Action, Auth, Content, Item, Prefix, parse_publish},
+    stream::Reply,
+    sync::lock,
+    wire::{Event, check_channel, protocol, read_events},
 };
 
 /// Takes publish requests that are authorized.
 #[derive(Debug)]
-pub(super) struct Inlet {
+pub(super) struct PublishEndpoint {
     auth: Auth,
     prefix: Prefix,
     hasher: RandomState,
     recent: Mutex<Recent>,
+    attempts: Attempts,
 }
 
-impl Inlet {
+impl PublishEndpoint {
     pub(super) fn new(auth: Auth, grip_prefix: &str) -> Result<Self> {
         Ok(Self {
             auth,
             prefix: Prefix::new(grip_prefix)?,
             hasher: RandomState::new(),
             recent: Mutex::default(),
+            attempts: Attempts::default(),
         })
     }
 
@@ -48,7 +52,14 @@ impl Inlet {
     }
 
     /// Publishes all items of a request, or none and says why.
-    pub(super) async fn answer(&self, events: &Events, parts: &Parts, body: Incoming, now: Now) -> Reply {
+    pub(super) async fn answer(
+        &self,
+        app: &App,
+        parts: &Parts,
+        body: Incoming,
+        peer: Option<IpAddr>,
+        intake: &Intake,
+    ) -> Reply {
         if parts.method != http::Method::POST {
             return Reply::text(405, "events are published with POST").header("Allow", "POST");
         }
@@ -56,52 +67,69 @@ impl Inlet {
             // On a loopback address only, but a page in a browser on this machine reaches that too.
             return Reply::text(403, "a web page may not publish without authorization");
         }
-        let authorization =
-            parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if let Err(refusal) = self.auth.check(authorization, now.unix_s) {
-            return Reply::text(401, &format!("the Authorization {refusal}"))
-                .header("WWW-Authenticate", self.auth.challenge());
+        if let Err(refusal) = self.check(app, parts, peer) {
+            return refusal;
         }
-        let timeout = Duration::from_millis(events.hub().config().body_timeout_ms);
-        let body = match read_body(body, protocol::MAX_PUBLISH_BYTES, timeout).await {
+        let body = match intake.read(body, protocol::MAX_PUBLISH_BYTES).await {
             Ok(body) => body,
-            Err((status, text)) => return Reply::text(status, &text),
+            Err(refusal) => return refusal,
         };
-        match self.publish(events, &body) {
+        match self.publish(app, &body) {
             Ok(()) => Reply::text(200, "Published"),
             Err(error) => Reply::text(status_of(error.kind()), &error.to_string()),
         }
     }
 
-    fn publish(&self, events: &Events, body: &[u8]) -> Result<()> {
+    /// Whether a request is authorized; the error is the reply to one that is not.
+    fn check(&self, app: &App, parts: &Parts, peer: Option<IpAddr>) -> Result<(), Reply> {
+        let now = app.now();
+        if self.attempts.must_wait(peer, now.ms) {
+            let text = "too many requests with a wrong Authorization have come from this address";
+            return Err(Reply::text(429, text).header("Retry-After", "1"));
+        }
+        let authorization =
+            parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.auth.check(authorization, now.unix_s).map_err(|refusal| {
+            self.attempts.refused(peer, now.ms);
+            if let Some(requests) = self.attempts.log.pass(now.ms) {
+                tracing::warn!(requests, reason = refusal.code(), ?peer, "requests to publish were refused");
+            }
+            Reply::text(401, &format!("the Authorization {refusal}"))
+                .header("WWW-Authenticate", self.auth.challenge())
+        })
+    }
+
+    fn publish(&self, app: &App, body: &[u8]) -> Result<()> {
         let published = parse_publish(body)?;
-        let max_bytes = events.hub().config().max_event_bytes as usize;
+        let max_bytes = app.hub().config().max_event_bytes as usize;
         let mut ready = Vec::new();
         for (index, item) in published.items.iter().enumerate() {
             let read = self.read(item, max_bytes);
             ready.push((item, read.map_err(|e| Error::new(e.kind(), format!("items[{index}]: {e}")))?));
         }
-        for (item, (channel, decoded)) in ready {
+        for (item, (channel, events)) in ready {
             if self.is_repeated(item) {
                 continue;
             }
-            for decoded in decoded {
-                events.publish(&channel, to_event(&decoded))?;
+            for event in &events {
+                app.publish(&app.channel(&channel)?, event)?;
             }
         }
         Ok(())
     }
 
     /// The channel of an item and the events in its content, which are ours to number.
-    fn read(&self, item: &Item<'_>, max_bytes: usize) -> Result<(String, Vec<Decoded>)> {
+    fn read(&self, item: &Item<'_>, max_bytes: usize) -> Result<(String, Vec<Event<'static>>)> {
         let Some(channel) = self.prefix.decode(&item.channel) else {
             let prefix = self.prefix.encode("");
             let text = format!("the channel does not begin with {prefix:?} (grip_prefix)");
             return Err(Error::new(ErrorKind::InvalidChannel, text));
         };
         check_channel(&channel)?;
+        let invalid = |text| Err(Error::new(ErrorKind::InvalidEvent, text));
         let content = match &item.action {
-            Action::Send(content) => content,
+            Action::Send(Content::Text(text)) => text,
+            Action::Send(Content::Binary(_)) => return invalid("the content is not UTF-8".to_owned()),
             // There is no link to ask: everything is here already.
             Action::Hint => return Ok((channel, Vec::new())),
             Action::Close => {
@@ -109,22 +137,21 @@ impl Inlet {
                 return Err(Error::new(ErrorKind::InvalidArgument, text));
             }
         };
-        let decoded = Decoder::new().feed(content.as_bytes());
-        if decoded.is_empty() {
-            let text = "the content holds no server-sent event; it ends with an empty line";
-            return Err(Error::new(ErrorKind::InvalidEvent, text));
+        let events = match read_events(content) {
+            Ok(events) => events,
+            Err(reason) => return invalid(format!("the content {reason}")),
+        };
+        for event in &events {
+            event.check(max_bytes)?;
         }
-        for decoded in &decoded {
-            to_event(decoded).check(max_bytes)?;
-        }
-        Ok((channel, decoded))
+        Ok((channel, events))
     }
 
     /// Whether an item with this id was published on its channel a moment ago: publishers repeat a request that they
     /// have no answer to.
     fn is_repeated(&self, item: &Item<'_>) -> bool {
         let Some(id) = &item.id else { return false };
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         !recent.insert(self.hasher.hash_one((&item.channel, id)), Instant::now())
     }
 }
@@ -135,14 +162,6 @@ fn status_of(kind: ErrorKind) -> u16 {
         ErrorKind::InvalidArgument | ErrorKind::InvalidChannel | ErrorKind::InvalidEvent => 400,
         ErrorKind::Closed => 503,
         _ => 500,
-    }
-}
-
-fn to_event(decoded: &Decoded) -> Event<'_> {
-    let event = Event::text(&*decoded.data);
-    match &decoded.name {
-        Some(name) => event.name(&**name),
-        None => event,
     }
 }
 

@@ -1,32 +1,33 @@
 //! Cross-origin reading, by the Fetch standard.
 
-use super::{reply::Reply, request::Request};
+use super::{
+    reply::{Headers, Reply},
+    request::Request,
+};
 use crate::config::Config;
 
 /// The methods of an endpoint, for `Allow` and for preflight.
 pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// Adds the headers that let a page of the request's origin read the reply, if the origin is allowed.
-pub(super) fn allow_origin(reply: Reply, request: &Request<'_>, config: &Config) -> Reply {
+/// The headers that let a page of the request's origin read the reply, if the origin is allowed.
+pub(super) fn headers(request: &Request<'_>, config: &Config) -> Headers {
     if config.cors_origins.is_empty() {
-        return reply;
+        return Vec::new();
     }
     let any = config.cors_origins.iter().any(|origin| origin == "*");
     if any && !config.cors_credentials {
-        return reply.header("Access-Control-Allow-Origin", "*");
+        return vec![(ALLOW_ORIGIN, "*".to_owned())];
     }
-    let reply = reply.header("Vary", "Origin");
-    match request.header("origin") {
-        Some(origin) if (any && is_plain(origin)) || config.cors_origins.iter().any(|o| o == origin) => {
-            let reply = reply.header("Access-Control-Allow-Origin", origin);
-            if config.cors_credentials {
-                reply.header("Access-Control-Allow-Credentials", "true")
-            } else {
-                reply
-            }
+    let mut headers = vec![("Vary", "Origin".to_owned())];
+    if let Some(origin) = request.header("origin")
+        && ((any && is_plain(origin)) || config.cors_origins.iter().any(|o| o == origin))
+    {
+        headers.push((ALLOW_ORIGIN, origin.to_owned()));
+        if config.cors_credentials {
+            headers.push(("Access-Control-Allow-Credentials", "true".to_owned()));
         }
-        _ => reply,
     }
+    headers
 }
 
 /// Whether a text of the client's may stand in a header of ours, whatever server has read it.
@@ -36,8 +37,9 @@ fn is_plain(origin: &str) -> bool {
 
 /// The answer to `OPTIONS`, which is also how a browser asks before a cross-origin request.
 pub(super) fn preflight(request: &Request<'_>, config: &Config) -> Reply {
-    let reply = allow_origin(Reply::empty(204).header("Allow", METHODS), request, config);
-    let allowed = reply.headers.iter().any(|(name, _)| *name == "Access-Control-Allow-Origin");
+    let mut reply = Reply::empty(204).header("Allow", METHODS);
+    reply.headers.extend(headers(request, config));
+    let allowed = reply.headers.iter().any(|(name, _)| *name == ALLOW_ORIGIN);
     if !allowed || request.header("access-control-request-method").is_none() {
         return reply;
     }
@@ -48,3 +50,5 @@ pub(super) fn preflight(request: &Request<'_>, config: &Config) -> Reply {
         .header("Access-Control-Allow-Headers", headers.collect::<Vec<_>>().join(", "))
         .header("Access-Control-Max-Age", "3600")
 }
+
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";

@@ -13,7 +13,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// Names and values, in the order they came. Names may be in any case.
     pub headers: &'a [(&'a str, &'a [u8])],
-    /// The client's address, where it is known; `max_streams_per_address` counts by it.
+    /// The address the request came from, where it is known: the client's, or that of one of `trusted_proxies`, who says whose
+    /// request it is. Functions for access are shown the client's.
     pub peer: Option<IpAddr>,
 }
 
@@ -27,6 +28,17 @@ pub struct Now {
 }
 
 impl<'a> Request<'a> {
+    /// The path and the query of a request's target, for servers that do not take it apart. A query ends at a `#`.
+    ///
+    /// ```
+    /// use evstream::Request;
+    /// assert_eq!(Request::split_target("/events/?channel=a"), ("/events/", "channel=a"));
+    /// ```
+    pub fn split_target(target: &'a str) -> (&'a str, &'a str) {
+        let (target, _fragment) = target.split_once('#').unwrap_or((target, ""));
+        target.split_once('?').unwrap_or((target, ""))
+    }
+
     /// The first header of that name whose value is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.header_values(name).next()
@@ -39,5 +51,22 @@ impl<'a> Request<'a> {
             .filter(move |(header, _)| header.eq_ignore_ascii_case(name))
             .filter_map(|(_, value)| std::str::from_utf8(value).ok())
             .map(str::trim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_path_nor_query_goes_on_after_a_fragment() {
+        for (target, parts) in [
+            ("/a?b=c", ("/a", "b=c")),
+            ("/a?b?c#d?e", ("/a", "b?c")),
+            ("/a#b?c", ("/a", "")),
+            ("/a", ("/a", "")),
+        ] {
+            assert_eq!(Request::split_target(target), parts, "{target}");
+        }
     }
 }

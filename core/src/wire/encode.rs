@@ -2,9 +2,11 @@
 
 use std::{fmt::Display, io::Write};
 
-use super::{event::Event, frame::ID_FIELD};
+use super::event::Event;
 
-/// The SSE text of `event` with `id`: `id` first, then comment, `event`, `retry` and a `data` line per line.
+/// The SSE text of `event` with `id`: comment, `event`, `retry`, a `data` line per line, and `id` last.
+///
+/// Some clients take an id over at its line, before the event is whole. Cut off after it, they would never see the event.
 ///
 /// The caller has checked the event; `id` must hold no CR, LF or NUL.
 pub fn encode_event(id: Option<&str>, event: &Event<'_>) -> Vec<u8> {
@@ -15,11 +17,6 @@ pub fn encode_event(id: Option<&str>, event: &Event<'_>) -> Vec<u8> {
 
 /// Appends to `out`, without an allocation for the id.
 pub(super) fn encode_with_id(out: &mut Vec<u8>, id: Option<&impl Display>, event: &Event<'_>) {
-    if let Some(id) = id {
-        out.extend_from_slice(ID_FIELD);
-        write!(out, "{id}").expect("a Vec takes everything");
-        out.push(b'\n');
-    }
     if let Some(comment) = &event.comment {
         push_lines(out, b": ", comment);
     }
@@ -32,6 +29,9 @@ pub(super) fn encode_with_id(out: &mut Vec<u8>, id: Option<&impl Display>, event
         writeln!(out, "retry: {retry_ms}").expect("a Vec takes everything");
     }
     push_lines(out, b"data: ", &event.data);
+    if let Some(id) = id {
+        writeln!(out, "id: {id}").expect("a Vec takes everything");
+    }
     out.push(b'\n');
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn fields_in_order() {
         let event = Event::text("x").name("message").retry_ms(5).comment("hi\nthere");
-        assert_eq!(text(Some("7"), &event), "id: 7\n: hi\n: there\nevent: message\nretry: 5\ndata: x\n\n");
+        assert_eq!(text(Some("7"), &event), ": hi\n: there\nevent: message\nretry: 5\ndata: x\nid: 7\n\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::protocol::{MAX_CHANNEL_BYTES, RESERVED_PREFIX};
+use super::protocol::{KEEP_ALIVE, MAX_CHANNEL_BYTES, RESERVED_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An event to publish: a type name, data, and optionally a `retry` and a comment.
@@ -43,7 +43,8 @@ impl<'a> Event<'a> {
 
     /// Sets the event's type. A client without a type listens on `message`.
     ///
-    /// Must hold no CR, LF or NUL and must not start with `stream-`; `publish` refuses it otherwise.
+    /// Must hold no CR, LF or NUL, must not start with `stream-` and must not be `keep-alive`; `publish` refuses it
+    /// otherwise.
     pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -59,6 +60,24 @@ impl<'a> Event<'a> {
     pub fn comment(mut self, comment: impl Into<Cow<'a, str>>) -> Self {
         self.comment = Some(comment.into());
         self
+    }
+
+    /// The same event, with texts of its own.
+    pub fn to_static(&self) -> Event<'static> {
+        let own =
+            |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Cow::Owned(text.clone().into_owned()));
+        Event {
+            name: own(&self.name),
+            data: Cow::Owned(self.data.clone().into_owned()),
+            retry_ms: self.retry_ms,
+            comment: own(&self.comment),
+        }
+    }
+
+    /// What its texts take.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
+        self.data.len() + of(&self.name) + of(&self.comment)
     }
 
     /// Refuses what cannot be written as one server-sent event, or is larger than `max_bytes` (data and comment).
@@ -98,6 +117,8 @@ fn check_name(name: &str) -> Result<()> {
         format!("an event name must not hold CR, LF or NUL, this one has U+{:04X}", c as u32)
     } else if name.starts_with(RESERVED_PREFIX) {
         format!("event names that start with '{RESERVED_PREFIX}' are reserved")
+    } else if name == KEEP_ALIVE {
+        format!("the event name '{KEEP_ALIVE}' is reserved")
     } else {
         return Ok(());
     };
@@ -110,7 +131,7 @@ mod tests {
 
     #[test]
     fn field_injection_is_refused() {
-        for name in ["a\nb", "a\r", "\0", "stream-open", "stream-"] {
+        for name in ["a\nb", "a\r", "\0", "stream-open", "stream-", "keep-alive"] {
             let error = Event::text("x").name(name).check(100).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidEvent, "{name:?}");
         }

@@ -10,7 +10,7 @@ use super::{
 
 /// One event as bytes: its SSE text with an HTTP/1.1 chunk around it, encoded once and shared by every stream.
 ///
-/// Layout: `<size in hex>\r\n` `id: <position>\n` ... `\n\n` `\r\n`.
+/// Layout: `<size in hex>\r\n` ... `\nid: <position>` `\n\n` `\r\n`.
 #[derive(Clone, Debug)]
 pub struct Frame {
     bytes: Arc<[u8]>,
@@ -56,9 +56,10 @@ impl Frame {
 
     /// Writes the sequence number into the `id` line. Only the owner of the sole reference can.
     pub(crate) fn place(&mut self, seq: u64) {
-        let start = self.sse_start as usize + ID_FIELD.len();
         let bytes = Arc::get_mut(&mut self.bytes).expect("a frame is placed before it is shared");
-        Position::write_seq(seq, &mut bytes[start..start + Position::TEXT_BYTES]);
+        // The id comes last in every encoded event, so its place in the bytes is known.
+        let end = bytes.len() - b"\n\n\r\n".len();
+        Position::write_seq(seq, &mut bytes[end - Position::TEXT_BYTES..end]);
     }
 
     /// The event with the chunk framing around it.
@@ -77,9 +78,6 @@ const SIZE_ROOM: usize = 18;
 
 /// What a thread keeps of its scratch memory after a large event.
 const KEEP_BYTES: usize = 64 * 1_024;
-
-/// The id comes first in every encoded event, so its place in the bytes is known.
-pub(crate) const ID_FIELD: &[u8] = b"id: ";
 
 #[cfg(test)]
 mod tests {

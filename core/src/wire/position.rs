@@ -2,9 +2,17 @@
 
 use std::{fmt, str::FromStr};
 
-use super::protocol::ERROR_ID;
+use ring::rand::{SystemRandom, generate};
 
-/// A random number that names one lifetime of a log. Positions of another epoch cannot be resumed.
+use super::protocol::ERROR_ID;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A random number that names one lifetime of a log. Positions of another epoch cannot be resumed: whoever comes with
+/// one is sent a `stream-reset`.
+///
+/// It is drawn from the system's randomness when the log is made, so the children of one parent process differ. Copies
+/// of a *running* process share it: two virtual machines resumed from one snapshot number their events alike, and their
+/// clients cannot tell the one's position from the other's. Make the [`Events`](crate::Events) after resuming.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Epoch(pub u32);
 
@@ -31,6 +39,20 @@ pub enum Resume {
     Unknown,
     /// The id of a `stream-error`: the client was told not to come back.
     Error,
+}
+
+impl Epoch {
+    /// An epoch that no other log has, but by a chance of 1 in 2^32. Fails with `io` when the system gives no random
+    /// numbers.
+    pub fn random() -> Result<Self> {
+        let bytes = generate(&SystemRandom::new()).map_err(|_| {
+            Error::new(
+                ErrorKind::Io,
+                "the system gave no random numbers to tell this log's positions from others'",
+            )
+        })?;
+        Ok(Self(u32::from_ne_bytes(bytes.expose())))
+    }
 }
 
 impl Position {

@@ -11,17 +11,22 @@ pub struct Query {
     pub channels: Vec<String>,
     /// The last value that is not empty of the parameters that stand in for `Last-Event-ID`.
     pub last_event_id: Option<String>,
-    /// What is wrong with the first of these parameters that is not percent-encoded UTF-8. The others are read
-    /// nevertheless: a client that was told not to come back must be known also by a bad request.
+    /// What is wrong with it: the first of these parameters that is not percent-encoded UTF-8, or how many there are. The
+    /// others are read nevertheless: a client that was told not to come back must be known also by a bad request.
     pub problem: Option<String>,
 }
 
 impl Query {
     /// Reads a query string without its `?`, as forms write it: `+` is a blank, `%` starts two hexadecimal digits.
     ///
-    /// Parameters that are not ours are ignored, whatever they hold.
+    /// It ends at a `#`, as in any URL. Parameters that are not ours are ignored, whatever they hold. More than 1,000 are
+    /// refused: frameworks read no more of them, so that an application would check other channels than are read.
     pub fn parse(query: &str) -> Self {
         let mut parsed = Self::default();
+        let (query, _fragment) = query.split_once('#').unwrap_or((query, ""));
+        if query.split('&').nth(MAX_PARAMETERS).is_some() {
+            parsed.problem = Some(format!("the query has more than {MAX_PARAMETERS} parameters"));
+        }
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Ok(name) = percent_decode(name) else { continue };
@@ -43,6 +48,9 @@ impl Query {
     }
 }
 
+/// As many as qs and Node's querystring read, and Django.
+const MAX_PARAMETERS: usize = 1_000;
+
 /// Leaves each name only where it comes first.
 pub(crate) fn keep_first(names: &mut Vec<String>) {
     let mut seen = HashSet::new();
@@ -55,22 +63,29 @@ pub fn percent_decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if !text.bytes().any(|b| matches!(b, b'%' | b'+')) {
         return Ok(Cow::Borrowed(text));
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
-                let (Some(high), Some(low)) = (digit(), digit()) else {
-                    return Err("has a '%' that is not followed by two hexadecimal digits");
-                };
-                (high * 16 + low) as u8
-            }
-            _ => byte,
-        });
+    let (bytes, is_whole) = percent_decode_bytes(&text.replace('+', " "));
+    if !is_whole {
+        return Err("has a '%' that is not followed by two hexadecimal digits");
     }
-    String::from_utf8(out).map(Cow::Owned).map_err(|_| "is not UTF-8")
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| "is not UTF-8")
+}
+
+/// Undoes every `%XX`, and leaves a `%` alone that begins none; says whether there was no such.
+pub(crate) fn percent_decode_bytes(text: &str) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(text.len());
+    let mut is_whole = true;
+    let mut rest = text.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    while let [byte, tail @ ..] = rest {
+        let pair = match rest {
+            [b'%', high, low, ..] => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        is_whole &= *byte != b'%' || pair.is_some();
+        out.push(pair.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
+        rest = if pair.is_some() { &rest[3..] } else { tail };
+    }
+    (out, is_whole)
 }
 
 #[cfg(test)]
@@ -93,6 +108,25 @@ mod tests {
         assert_eq!(channels("ch%61nnel=a"), ["a"]);
         assert_eq!(channels("channel"), [""]);
         assert!(channels("").is_empty());
+    }
+
+    #[test]
+    fn a_query_ends_where_the_fragment_begins() {
+        assert_eq!(channels("channel=a#&channel=b"), ["a"]);
+        assert_eq!(channels("channel=a#b"), ["a"]);
+        assert_eq!(channels("channel=a%23b"), ["a#b"]);
+    }
+
+    #[test]
+    fn a_query_with_more_parameters_than_frameworks_read_is_refused() {
+        let query = |others| format!("channel=a{}&channel=b", "&x".repeat(others));
+        assert_eq!(Query::parse(&query(998)).problem, None);
+        let parsed = Query::parse(&query(999));
+        assert_eq!(parsed.problem.as_deref(), Some("the query has more than 1000 parameters"));
+        assert_eq!(
+            Query::parse(&format!("{}&lastEventId=error", query(999))).last_event_id.as_deref(),
+            Some("error")
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::{
 };
 
 use evstream::{
+    __internal::{Decoded, Decoder},
     Address, Server,
-    wire::{Decoded, Decoder},
 };
 use socket2::Socket;
 
@@ -41,6 +41,8 @@ pub struct Client {
     body: Unframe,
     decoder: Decoder,
     events: VecDeque<Decoded>,
+    close_notice: Option<String>,
+    opened: bool,
     /// Bytes of the body so far, without framing.
     pub text: Vec<u8>,
 }
@@ -266,7 +268,8 @@ impl Client {
     }
 
     fn new(conn: Conn, head: Head, body: Unframe) -> Self {
-        Self { conn, head, body, decoder: Decoder::new(), events: VecDeque::new(), text: Vec::new() }
+        let (decoder, events) = (Decoder::new(), VecDeque::new());
+        Self { conn, head, body, decoder, events, close_notice: None, opened: false, text: Vec::new() }
     }
 
     /// The next event.
@@ -352,9 +355,26 @@ impl Client {
         self.decoder.retry_ms()
     }
 
+    /// The reason of the `stream-close`, once it has come.
+    pub fn close_notice(&self) -> Option<&str> {
+        self.close_notice.as_deref()
+    }
+
     fn digest(&mut self) {
         let bytes = self.body.take(&mut self.conn.received);
-        self.events.extend(self.decoder.feed(&bytes));
+        for event in self.decoder.feed(&bytes) {
+            assert_eq!(self.close_notice, None, "nothing follows a stream-close");
+            if event.name.as_deref() == Some("stream-close") {
+                // A stream that was never opened has no place, and a new client none of its own.
+                assert!(!event.id.is_empty() || !self.opened, "it tells where the client is");
+                let reason =
+                    event.data.strip_prefix("{\"reason\":\"").and_then(|rest| rest.strip_suffix("\"}"));
+                self.close_notice = Some(reason.expect("a reason").to_owned());
+            } else {
+                self.opened |= event.name.as_deref() == Some("stream-open");
+                self.events.push_back(event);
+            }
+        }
         self.text.extend(bytes);
     }
 }

@@ -3,6 +3,7 @@
 
 mod body;
 mod client;
+mod log;
 mod relay;
 
 use std::{
@@ -14,6 +15,7 @@ use evstream::{CloseReason, Config, Event, Events, Mount, ResetReason, Server};
 
 pub use body::Unframe;
 pub use client::{Client, Conn, Head, Over};
+pub use log::hear_log;
 pub use relay::{Act, Relay, Seen};
 
 /// How long anything may take before a test fails: long, because other programs use the machine too.
@@ -51,6 +53,13 @@ pub fn closed(events: &Events, reason: CloseReason) -> u64 {
 /// How many resets were sent for `reason`.
 pub fn resets(events: &Events, reason: ResetReason) -> u64 {
     events.stats().resets.iter().find(|(r, _)| *r == reason).map_or(0, |(_, count)| *count)
+}
+
+/// Publishes an event to the channel `a`, and gives back the place that the journal has given it.
+pub fn publish_placed(events: &Events, text: &str) -> String {
+    let receipt = events.publish("a", Event::text(text)).unwrap();
+    receipt.wait(PATIENCE).unwrap();
+    receipt.position().unwrap().to_string()
 }
 
 /// Publishes texts in turn.

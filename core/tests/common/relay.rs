@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -29,12 +29,16 @@ pub struct Seen {
 pub enum Act {
     /// It goes on to where it should.
     Pass,
+    /// It goes on to there.
+    To(SocketAddr),
     /// It goes on after a while.
     Delay(Duration),
+    /// It goes on, and its answer comes after a while.
+    Late(Duration),
     /// It is answered so, and goes nowhere.
     Answer(u16),
-    /// It is answered as an origin does that knows of GRIP.
-    Grip,
+    /// It is answered with a stream that a proxy is to hold.
+    Hold,
     /// The connection is closed without an answer.
     Cut,
     /// It is never answered.
@@ -55,6 +59,8 @@ type Decide = dyn FnMut(&Seen) -> Act + Send;
 
 struct Shared {
     upstream: Option<SocketAddr>,
+    /// Answers that are late, counted when they have come from upstream.
+    answered: AtomicUsize,
     tls: Option<Arc<ServerConfig>>,
     act: Mutex<Box<Decide>>,
     seen: Mutex<Vec<Seen>>,
@@ -92,7 +98,8 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (act, seen, stopped) = (Mutex::new(Box::new(act) as _), Mutex::default(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { upstream, tls, act, seen, stopped });
+        let answered = AtomicUsize::new(0);
+        let shared = Arc::new(Shared { upstream, answered, tls, act, seen, stopped });
         let thread = std::thread::spawn({
             let shared = shared.clone();
             move || {
@@ -121,6 +128,11 @@ impl Relay {
     /// Waits until so many requests have come.
     pub fn until_seen(&self, count: usize) {
         until(&format!("{count} requests"), || self.shared.seen.lock().unwrap().len() >= count);
+    }
+
+    /// How many answers were [`Act::Late`] so far: each is written, and on its way.
+    pub fn late_answers(&self) -> usize {
+        self.shared.answered.load(Ordering::SeqCst)
     }
 
     pub fn url(&self) -> String {
@@ -154,25 +166,40 @@ impl Shared {
         match act {
             Act::Answer(200) => answer(&mut client, 200, "", "Published\n"),
             Act::Answer(status) => answer(&mut client, status, "", "No\n"),
-            Act::Grip => answer(&mut client, 200, "Grip-Status: 200\r\n", "Ready\n"),
+            Act::Hold => {
+                let held = "Content-Type: text/event-stream\r\nGrip-Hold: stream\r\nGrip-Channel: ready\r\n";
+                answer(&mut client, 200, held, ":ready\n\n");
+            }
             Act::Cut => {}
             Act::Stall => {
                 let _ = client.read(&mut [0]); // until the client has had enough
             }
             Act::Delay(time) => {
                 std::thread::sleep(time);
-                self.pass(&raw, &mut client);
+                self.pass(&raw, &mut client, self.upstream, Duration::ZERO);
             }
-            Act::Pass => self.pass(&raw, &mut client),
+            Act::Late(time) => self.pass(&raw, &mut client, self.upstream, time),
+            Act::To(upstream) => self.pass(&raw, &mut client, Some(upstream), Duration::ZERO),
+            Act::Pass => self.pass(&raw, &mut client, self.upstream, Duration::ZERO),
         }
     }
 
-    fn pass(&self, request: &[u8], client: &mut impl Wire) {
-        let Some(Ok(mut upstream)) = self.upstream.map(TcpStream::connect) else { return };
-        if upstream.write_all(request).is_ok() {
-            let _ = std::io::copy(&mut upstream, client);
-            client.finish();
+    /// Passes a request on, and its answer when it is whole and `late` is over.
+    fn pass(&self, request: &[u8], client: &mut impl Wire, upstream: Option<SocketAddr>, late: Duration) {
+        let Some(Ok(mut upstream)) = upstream.map(TcpStream::connect) else { return };
+        if upstream.write_all(request).is_err() {
+            return;
         }
+        if late.is_zero() {
+            let _ = std::io::copy(&mut upstream, client);
+        } else {
+            let mut answer = Vec::new();
+            let _ = upstream.read_to_end(&mut answer);
+            self.answered.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(late);
+            let _ = client.write_all(&answer);
+        }
+        client.finish();
     }
 }
 

@@ -71,6 +71,80 @@ fn what_was_lost_comes_before_later_events_of_other_channels() {
     assert_eq!(source.state().heads.len(), 1);
 }
 
+/// While a proxy asks for what it has missed it drops what does not follow, and hints on the channel itself with that.
+#[test]
+fn what_was_lost_while_the_proxy_was_asking_comes_before_later_events_of_other_channels() {
+    let mut pushpin = Pushpin::new(Settings::default());
+    let control = Relay::to(pushpin.control);
+    let app = App::new(settings_for(&url_through(&control, &pushpin)));
+    let origin = Relay::to(app.address());
+    pushpin.start(origin.address);
+    let source = Source::open(pushpin.http, &target(["a", "b"])).opened();
+    app.publish_well("b", "1");
+    source.expect_texts(&["1"]);
+    control.act(|seen| if seen.body.contains("lost") { Act::Answer(400) } else { Act::Pass });
+    let lose = |text: &str| {
+        assert!(app.publish("a", text).wait(PATIENCE).unwrap()[0].result.is_err());
+    };
+    origin.act(|_| Act::Late(Duration::from_millis(1_500)));
+    lose("lost at first");
+    app.publish_well("b", "2"); // with a hint before it
+    until("an answer is under way", || origin.late_answers() > 0);
+    origin.act(|_| Act::Pass);
+    lose("lost meanwhile");
+    app.publish_well("b", "3");
+    source.expect_texts(&["1", "lost at first", "2", "lost meanwhile", "3"]);
+    assert_eq!(source.state().heads.len(), 1);
+}
+
+/// A proxy subscribes when it has the answer: what is published while that is under way is lost to it.
+#[test]
+fn what_was_published_while_a_stream_was_handed_over_comes_before_later_events_of_other_channels() {
+    for others_read_too in [false, true] {
+        let mut pushpin = Pushpin::new(Settings::default());
+        let app = App::new(settings_for(&pushpin.grip_url()));
+        let origin = Relay::to(app.address());
+        pushpin.start(origin.address);
+        let _others = others_read_too.then(|| Source::open(pushpin.http, &target(["a", "b"])).opened());
+        app.publish_well("a", "before");
+        origin.act(|seen| {
+            let is_link = seen.target.contains("evs1-");
+            if is_link { Act::Pass } else { Act::Late(Duration::from_millis(500)) }
+        });
+        let source = Source::open(pushpin.http, &target(["a", "b"]));
+        until("the answer is under way", || origin.late_answers() > 0);
+        app.publish_well("a", "meanwhile");
+        let source = source.opened();
+        app.publish_well("b", "later");
+        source.expect_texts(&["meanwhile", "later"]);
+        let state = source.state();
+        assert_eq!((state.heads.len(), state.count("stream-reset")), (1, 0));
+    }
+}
+
+#[test]
+fn routes_may_rewrite_the_beginning_of_a_path() {
+    for (options, rewrite, public, endpoint) in [
+        (",path_beg=/base/,replace_beg=/", "/base", "/base/events/", PATH),
+        (",path_beg=/live,replace_beg=/events", "/live=/events", "/live", "/events"),
+    ] {
+        let settings = Settings { route_options: options, ..Settings::default() };
+        let mut pushpin = Pushpin::new(settings);
+        let control = Relay::to(pushpin.control);
+        let config = settings_for(&url_through(&control, &pushpin)).grip_public_path(rewrite.to_owned());
+        let app = App::at("127.0.0.1:0", config, Mount::new(endpoint));
+        pushpin.start(app.address());
+        let source = Source::open(pushpin.http, &format!("{public}?channel=a")).opened();
+        until("it has asked once", || app.events.stats().repairs > 0);
+        control.act(|_| Act::Answer(200));
+        app.publish_well("a", "lost");
+        control.act(|_| Act::Pass);
+        app.publish_well("a", "next");
+        source.expect_texts(&["lost", "next"]);
+        assert_eq!(source.state().heads.len(), 1);
+    }
+}
+
 #[test]
 fn a_client_is_told_of_what_cannot_be_repaired() {
     let (pushpin, relay, app) = start(|config| config.history_events(2).backlog_events(2));

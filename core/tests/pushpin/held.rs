@@ -24,7 +24,7 @@ fn a_client_gets_what_is_published() {
     assert_eq!(state.events[0].data, r#"{"channels":["news"]}"#);
     assert_eq!(state.events[4].name.as_deref(), Some("x"));
     for (event, receipt) in state.events[1..].iter().zip(&receipts) {
-        assert_eq!(event.id, receipt.position.to_string());
+        assert_eq!(event.id, receipt.position().unwrap().to_string());
     }
     let stats = app.events.stats();
     assert_eq!((stats.opened, stats.grip_refused), (0, 0), "no stream of ours was opened");

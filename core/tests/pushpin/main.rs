@@ -5,14 +5,21 @@
 #![cfg(feature = "runtime")]
 #![allow(unreachable_pub, reason = "the modules of a test")]
 
+mod close_notices;
 #[path = "../common/mod.rs"]
 mod common;
 mod gaps;
 mod held;
 mod peers;
 mod proxy;
+#[cfg(feature = "redis")]
+#[path = "../common/redis.rs"]
+mod redis;
 mod restarts;
+mod rights;
 mod scenarios;
+mod several;
+mod shared;
 mod signatures;
 mod source;
 
@@ -21,7 +28,7 @@ use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use evstream::{Address, Config, Event, Events, Mount, Receipt, Server};
 
 use crate::{
-    common::{PATH, PATIENCE},
+    common::{PATH, PATIENCE, until},
     proxy::{Pushpin, Settings},
     source::Source,
 };
@@ -58,7 +65,7 @@ impl App {
     }
 
     fn close(self) {
-        self.events.close(Duration::from_secs(10));
+        self.events.close(Duration::from_secs(10)).unwrap();
     }
 }
 
@@ -87,8 +94,13 @@ fn start_with(settings: Settings, config: impl FnOnce(Config) -> Config) -> (Pus
     (pushpin, app)
 }
 
-/// Settings for a proxy that may be away for as long as a test may take.
+/// Settings for a proxy that may be away for as long as a test may take, of an application that publishes alone.
 fn settings_for(grip_url: &str) -> Config {
+    settings_of_several(grip_url).grip_sole_publisher(true)
+}
+
+/// The same for applications that publish side by side.
+fn settings_of_several(grip_url: &str) -> Config {
     Config::new().grip(vec![grip_url.into()]).grip_deadline_ms(PATIENCE.as_millis() as u64)
 }
 

@@ -64,7 +64,7 @@ impl Pushpin {
             fs::create_dir_all(directory.join(part)).unwrap();
         }
         let ready = Relay::accepting();
-        ready.act(|_| Act::Grip);
+        ready.act(|_| Act::Hold);
         Self { settings, http: free_port(), control: free_port(), directory, programs: Vec::new(), ready }
     }
 
@@ -167,6 +167,7 @@ impl Pushpin {
 
     fn until_ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
+        // A stream that it holds is answered by its handler, which its proxy may find later than all else.
         for (address, target) in [(self.control, "/"), (self.http, READY)] {
             // A first request can be lost while the programs find each other.
             while !answers(address, target) {

@@ -1,6 +1,6 @@
 //! The same scenarios, played directly and through Pushpin: a client cannot tell the difference.
 
-use evstream::{Config, Event, config::OptionValue};
+use evstream::{Config, Event, OptionValue};
 use serde_json::Value;
 
 use crate::common::until;
@@ -60,7 +60,7 @@ fn play(scenario: &Value, app: &App, address: std::net::SocketAddr) -> Vec<(Stri
             receipt.expect_delivered();
             if let Some((source, _)) = source.as_ref().filter(|(_, on)| on.iter().any(|name| name == channel))
             {
-                let id = receipt.position.to_string();
+                let id = receipt.position().unwrap().to_string();
                 source.until(&format!("the event {id}"), |state| state.last_id == id);
             }
         } else {
@@ -79,7 +79,8 @@ fn play(scenario: &Value, app: &App, address: std::net::SocketAddr) -> Vec<(Stri
 fn leave(source: Option<(Source, Vec<String>)>, seen: &mut Vec<(String, String)>) -> String {
     let (source, _) = source.expect("a stream is open");
     let state = source.state();
-    let name = |event: &evstream::wire::Decoded| event.name.clone().unwrap_or_else(|| "message".to_owned());
+    let name =
+        |event: &evstream::__internal::Decoded| event.name.clone().unwrap_or_else(|| "message".to_owned());
     seen.extend(state.events.iter().map(|event| (name(event), event.data.clone())));
     state.last_id.clone()
 }

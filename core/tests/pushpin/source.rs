@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use evstream::wire::{Decoded, Decoder};
+use evstream::__internal::{Decoded, Decoder};
 use socket2::Socket;
 
 use crate::common::{Conn, Head, PATIENCE};

@@ -2,15 +2,17 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use crate::sync::{lock, unpoison};
+
 /// Counts the streams that came through one server.
 #[derive(Debug, Default)]
-pub(crate) struct Origin {
+pub(crate) struct ServerStreams {
     open: Mutex<usize>,
     left: Condvar,
     ended: AtomicBool,
@@ -19,12 +21,12 @@ pub(crate) struct Origin {
 
 /// One stream's place in the count, given up by dropping it.
 #[derive(Debug)]
-pub(crate) struct Guest(Arc<Origin>);
+pub(crate) struct StreamGuard(Arc<ServerStreams>);
 
-impl Origin {
-    pub(crate) fn enter(self: &Arc<Self>) -> Guest {
+impl ServerStreams {
+    pub(crate) fn enter(self: &Arc<Self>) -> StreamGuard {
         *self.lock() += 1;
-        Guest(self.clone())
+        StreamGuard(self.clone())
     }
 
     /// Says that there are to be no streams any more; those that are open must be closed after this.
@@ -36,18 +38,18 @@ impl Origin {
     pub(crate) fn wait_empty(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let waited = self.left.wait_timeout_while(self.lock(), left, |open| *open > 0);
-        let is_empty = !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        let is_empty = !unpoison(waited).1.timed_out();
         is_empty && !self.cut.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, usize> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 
-impl Guest {
-    pub(crate) fn is_of(&self, origin: &Arc<Origin>) -> bool {
-        Arc::ptr_eq(&self.0, origin)
+impl StreamGuard {
+    pub(crate) fn is_of(&self, server_streams: &Arc<ServerStreams>) -> bool {
+        Arc::ptr_eq(&self.0, server_streams)
     }
 
     /// Notes that its stream ends before the client has got all.
@@ -60,7 +62,7 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         *self.0.lock() -= 1;
         self.0.left.notify_all();
