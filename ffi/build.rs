@@ -3,8 +3,7 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let is_linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
-    // cargo-c sets its own.
-    if !is_linux || std::env::var_os("CARGO_FEATURE_CAPI").is_some() {
+    if !is_linux {
         return;
     }
     let version = |part| std::env::var(part).unwrap_or_default();

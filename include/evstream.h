@@ -12,10 +12,10 @@
  *
  * int main(void) {
  *   evs_error *error = NULL;
- *   evs_events *events = NULL;
+ *   evs_hub *hub = NULL;
  *   evs_server *server = NULL;
- *   evs_status status = evs_events_new(NULL, &events, &error);
- *   if (status == EVS_STATUS_OK) status = evs_server_new(events, &server, &error);
+ *   evs_status status = evs_hub_new(NULL, &hub, &error);
+ *   if (status == EVS_STATUS_OK) status = evs_server_new(hub, &server, &error);
  *   if (status == EVS_STATUS_OK) status = evs_server_mount(server, EVS_LITERAL("/events/"), &error);
  *   if (status == EVS_STATUS_OK) status = evs_server_listen(server, EVS_LITERAL("127.0.0.1:8000"), &error);
  *   if (status == EVS_STATUS_OK) {
@@ -28,52 +28,70 @@
  *     evs_event event = EVS_EVENT_INIT;
  *     event.name = evs_str_z("number");
  *     event.data = evs_str_z(data);
- *     status = evs_events_publish(events, EVS_LITERAL("numbers"), &event, NULL, &error);
+ *     status = evs_hub_publish(hub, EVS_LITERAL("numbers"), &event, NULL, &error);
  *     sleep(1);
  *   }
  *   if (status != EVS_STATUS_OK) fprintf(stderr, "%s\n", evs_error_message(error));
  *   evs_error_free(error);
- *   evs_events_close(events, 2000, NULL, NULL);
+ *   evs_hub_close(hub, 2000, NULL, NULL);
  *   evs_server_free(server);
- *   evs_events_free(events);
+ *   evs_hub_free(hub);
  *   return status == EVS_STATUS_OK ? 0 : 1;
  * }
  * @endcode
  *
- * Rules that hold for all of it:
+ * Rules for all functions:
  *
- *  1. Errors. Functions that can fail return a status, and their last parameter takes an error with a text for people. It may
- *     be NULL if the status is enough. After success the error is NULL; after a failure it is yours, to be freed with
- *     evs_error_free. The comment of each function names its statuses without the EVS_STATUS_ before them; besides, any
- *     can return INTERNAL and PANIC, which are bugs of evstream.
- *  2. Objects. What a function puts into its parameter `evs_thing **thing` is yours, to be freed once with evs_thing_free;
- *     when the function fails it puts NULL there. Every _free function takes NULL, never fails and never blocks. Objects may
- *     be freed in any order, and must not be used afterwards.
- *  3. Texts go in as address and length in bytes, without NUL: UTF-8, NULL only with length 0. EVS_LITERAL("text") stands for
- *     both. They must stay unchanged until the function returns, and no longer: what is kept is copied.
- *  4. Texts and bytes come out as views of something that lives as long as the comment says.
- *  5. Structures that begin with struct_size grow in later versions. Start with EVS_..._INIT, or set struct_size to the
- *     sizeof the structure and all else to zero, and a program works with an older and a newer library.
- *  6. Threads. A parameter `const evs_thing *` may be used by several threads at the same time, `evs_thing *` by one.
- *  7. Callbacks come as three parameters: the function, the user_data it is called with, and user_data_free, which may be
- *     NULL. user_data_free runs exactly once, when the callback is not running and will not be called any more; also when
- *     the function that was given the three fails. Callbacks run on threads of evstream's unless their comment says otherwise.
- *     They must return: no longjmp, no C++ exception. They may call every function of evstream but those that wait for them,
- *     which then return EVS_STATUS_IN_CALLBACK, and they may free every object, also those they were given, which are left
- *     alone.
- *  8. Fork. Objects that a process made before it forked cannot be used by the child, which gets EVS_STATUS_FORKED, but can be
- *     freed there. The child can make new ones.
- *  9. Times are in milliseconds. Enumerations other than evs_status are passed as uint32_t.
+ *  1. Errors. A function that can fail returns an evs_status and takes, as its last parameter, where to store an
+ *     error with a message for people; pass NULL if the status is enough. After success NULL is stored there; after a
+ *     failure, an error that you free with evs_error_free. Only a TIMEOUT of evs_reply_next and evs_subscription_next
+ *     leaves none. Comments name statuses without EVS_STATUS_; besides those that they name, any function can return
+ *     INTERNAL and PANIC, which are bugs of evstream. errno tells nothing: calls may change it.
+ *  2. Objects. What a function stores through a parameter `evs_thing **thing` is yours, to be freed once with
+ *     evs_thing_free; when the function fails, it stores NULL. Functions that free take NULL, never fail and never
+ *     block. Free in any order, on any thread, also in a callback, but only when no other call uses the object.
+ *  3. Texts that you pass are UTF-8, as address and length in bytes, like all that comes as `x` and `x_len`.
+ *     EVS_LITERAL("text") stands for both. The length EVS_ZSTR means that the text ends at its NUL, also in an
+ *     evs_str. NULL is allowed with length 0. A text must not change until the function returns; what evstream keeps
+ *     it has copied.
+ *  4. Texts and bytes that you are given are views of memory that lives as long as the comment says. An empty view is
+ *     the address of a NUL, and an empty array is NULL; where "none" differs from "empty", the comment says that none
+ *     is NULL.
+ *  5. Structures that begin with struct_size grow in later versions. Start with EVS_..._INIT, or set struct_size to
+ *     the sizeof the structure and all else to zero, and a program works with older and newer libraries.
+ *  6. Times are in milliseconds. Enumerations other than evs_status are passed as uint32_t.
+ *  7. Your threads. "Threads: any" with "also at the same time" allows calls for one object that overlap; "one at a
+ *     time" does not.
+ *  8. Callbacks come as three parameters: a function, the user_data that it is called with, and user_data_free, which
+ *     may be NULL. user_data_free runs exactly once, when the callback is not running and will not be called any
+ *     more. That may be before a call of yours returns: of the function that was given the three, when it fails or
+ *     calls back at once, and of any that makes a callback useless, by freeing its object or setting another in its
+ *     place. So hold no lock that user_data_free takes. Callbacks must return: no longjmp, and an exception that
+ *     leaves one ends the program. They may call every function except those that would wait for them, which then
+ *     return IN_CALLBACK, and may free every object.
+ *  9. evstream's threads. There are some for streams (setting shards), some for servers and proxies (server_threads),
+ *     one for each subscription that calls back, and one for each authorize or respond callback that is running (of
+ *     each kind at most hook_threads; requests beyond that wait for hook_wait_ms). Callbacks that "must be short" run
+ *     on the first two kinds. Their stacks are 8 MiB. They block all signals but those for faults and for profilers,
+ *     so that yours go to your threads, also when you read them by signalfd. In a callback they block what the thread
+ *     blocked that had them started, and a process that is started there inherits that. What evstream writes never
+ *     raises SIGPIPE.
+ * 10. Forks. What a process made before it forked cannot be used by the child, which gets FORKED, but can be freed
+ *     there. The child can make new objects.
  *
  * Shutting down:
  *
- *  1. Stop what publishes, or be ready for EVS_STATUS_CLOSED.
- *  2. Call evs_events_close from a thread that is in no callback. Clients are asked to come back, every call that blocks
- *     returns, and the threads end.
- *  3. Streams that you send yourself have their last bytes by now: have your server send them before you stop it.
- *  4. Free what you own, in any order: subscriptions, replies, channels, servers, events.
+ *  1. Stop publishing, or be ready for CLOSED.
+ *  2. Call evs_hub_close on a thread that is in no callback. Clients are asked to come back, blocking calls return,
+ *     and the threads end. On TIMEOUT a callback of yours is still running; call it again to wait on.
+ *  3. Replies that you read yourself have their last bytes then: have your server send them before you stop it.
+ *  4. Free what you own, in any order.
  *
- * If evs_events_close returned OK and all is freed, every user_data_free has run, but that of evs_log_set.
+ * When evs_hub_close has returned OK and all is freed, every user_data_free has run, except that of evs_log_set.
+ *
+ * Linking: the shared library is complete. The static one needs what `pkg-config --libs evstream-static` and the
+ * CMake target evstream::static say. It is written in Rust, so a program can take it with another static Rust library
+ * only where the two do not define the same symbols; ffi/README.md tells how. Linux with glibc is what is tested.
  */
 
 #ifndef EVSTREAM_H
@@ -84,235 +102,42 @@
 #include <stdint.h>
 #include <string.h>
 
-/** The version that a program is compiled for; evs_version is the one that it runs with. */
+/** The version of this header. */
 #define EVS_VERSION "0.1.0"
 #define EVS_VERSION_MAJOR 0
 #define EVS_VERSION_MINOR 1
 #define EVS_VERSION_PATCH 0
 
-/** A literal as the two arguments for a text: its address and its length in bytes. */
-#define EVS_LITERAL(literal) ("" literal), (sizeof("" literal) - 1)
+/** Begins an enumeration whose values are uint32_t, also where the language leaves that open. */
+#if defined(__cplusplus)
+#define EVS_ENUM(name) enum name : uint32_t
+#elif __STDC_VERSION__ >= 202311L
+#define EVS_ENUM(name) enum name : uint32_t; typedef enum name name; enum name : uint32_t
+#else
+#define EVS_ENUM(name) typedef uint32_t name; enum name
+#endif
 
-/*
- * Settings, for the evs_config_set_... functions. Each stands for two arguments, its name and the length of that.
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @defgroup statuses_and_errors Statuses and errors
+ * @{
  */
 
 /**
- * Events each channel keeps for clients that come back. 0 turns history off: then a client that missed an
- * event is told so with a stream-reset. An integer from 0 to 10000000; default 1000.
- */
-#define EVS_OPTION_HISTORY_EVENTS EVS_LITERAL("history_events")
-
-/** How long an event is kept, in milliseconds. An integer from 1 to 86400000; default 300000. */
-#define EVS_OPTION_HISTORY_AGE_MS EVS_LITERAL("history_age_ms")
-
-/**
- * Bytes that all channels together keep; the oldest events of all channels make room first. The newest event
- * is kept whatever its size. An integer from 4096 to 1099511627776; default 67108864.
- */
-#define EVS_OPTION_HISTORY_BYTES EVS_LITERAL("history_bytes")
-
-/**
- * Events a channel with open streams keeps at least, which is how far a slow stream may fall behind. An
- * integer from 1 to 10000000; default 16384.
- */
-#define EVS_OPTION_BACKLOG_EVENTS EVS_LITERAL("backlog_events")
-
-/** Channels one stream may have; 19 at most with a GRIP proxy. An integer from 1 to 1000; default 10. */
-#define EVS_OPTION_CHANNEL_LIMIT EVS_LITERAL("channel_limit")
-
-/** Largest event, in bytes of data and comment. An integer from 1 to 1073741824; default 1048576. */
-#define EVS_OPTION_MAX_EVENT_BYTES EVS_LITERAL("max_event_bytes")
-
-/**
- * Milliseconds without an event after which a keep-alive is sent. 0 turns keep-alives off. An integer from 0
- * to 3600000; default 20000.
- */
-#define EVS_OPTION_KEEP_ALIVE_MS EVS_LITERAL("keep_alive_ms")
-
-/**
- * Sends keep-alives as a comment, which a page does not see, instead of a keep-alive event. A flag; default
- * false.
- */
-#define EVS_OPTION_KEEP_ALIVE_COMMENT EVS_LITERAL("keep_alive_comment")
-
-/**
- * Milliseconds in which a client's socket must accept at least one byte before the stream is closed. An
- * integer from 10 to 3600000; default 30000.
- */
-#define EVS_OPTION_WRITE_TIMEOUT_MS EVS_LITERAL("write_timeout_ms")
-
-/**
- * What a stream that has fallen behind the backlog gets: reset tells it and goes on, close closes it so that
- * the client comes back. A text, one of reset, close; default reset.
- */
-#define EVS_OPTION_SLOW_CLIENT EVS_LITERAL("slow_client")
-
-/**
- * Milliseconds after which a stream is closed so that the client comes back; up to a tenth is added at
- * random. 0 lets streams live for ever. An integer from 0 to 604800000; default 0.
- */
-#define EVS_OPTION_MAX_AGE_MS EVS_LITERAL("max_age_ms")
-
-/**
- * Milliseconds a client is asked to wait when the server closes its stream; up to as much again is added,
- * another part of it for each client, so that they do not come back all at once. An integer from 0 to
- * 3600000; default 2000.
- */
-#define EVS_OPTION_RETRY_MS EVS_LITERAL("retry_ms")
-
-/**
- * Streams open at once; one more is answered with 503. 0 sets no limit. An integer from 0 to 100000000;
- * default 0.
- */
-#define EVS_OPTION_MAX_STREAMS EVS_LITERAL("max_streams")
-
-/**
- * Streams open at once from one client address, or from one /64 network of IPv6; one more is answered with
- * 429. 0 sets no limit. An integer from 0 to 100000000; default 0.
- */
-#define EVS_OPTION_MAX_STREAMS_PER_ADDRESS EVS_LITERAL("max_streams_per_address")
-
-/**
- * Origins that may read streams across sites: exact, as browsers send them, such as https://example.com, or
- * * for any. A list of texts; default none.
- */
-#define EVS_OPTION_CORS_ORIGINS EVS_LITERAL("cors_origins")
-
-/**
- * Lets pages of those origins send cookies. WARNING: with * any site can then read what its visitors may
- * read. A flag; default false.
- */
-#define EVS_OPTION_CORS_CREDENTIALS EVS_LITERAL("cors_credentials")
-
-/**
- * Request headers those pages may set besides Last-Event-ID and Cache-Control. A list of texts; default
- * none.
- */
-#define EVS_OPTION_CORS_HEADERS EVS_LITERAL("cors_headers")
-
-/**
- * GRIP proxies, as GRIP_URL has them: http://localhost:5561?key=.... Streams of requests that come through
- * one are handed over to it, and events are published to all. A list of texts; default none.
- */
-#define EVS_OPTION_GRIP EVS_LITERAL("grip")
-
-/**
- * The key that verifies the Grip-Sig of requests, for proxies whose URL has none: text, base64:, PEM or JWK.
- * A text; default none.
- */
-#define EVS_OPTION_GRIP_VERIFY_KEY EVS_LITERAL("grip_verify_key")
-
-/** Put before the name of every channel on the proxies. A text; default events-. */
-#define EVS_OPTION_GRIP_PREFIX EVS_LITERAL("grip_prefix")
-
-/** Answers requests that did not come through a proxy with 501. A flag; default false. */
-#define EVS_OPTION_GRIP_REQUIRED EVS_LITERAL("grip_required")
-
-/**
- * Believes any Grip-Sig where no key can verify it. Only safe when clients cannot reach the application
- * itself. A flag; default false.
- */
-#define EVS_OPTION_GRIP_TRUST_UNVERIFIED EVS_LITERAL("grip_trust_unverified")
-
-/**
- * Milliseconds after which a proxy asks for what it may have missed, which bounds how late a lost event
- * comes. An integer from 1000 to 3600000; default 45000.
- */
-#define EVS_OPTION_GRIP_LINK_TIMEOUT_MS EVS_LITERAL("grip_link_timeout_ms")
-
-/**
- * Milliseconds for which a stream at a proxy is repaired without asking the application again. An integer
- * from 60000 to 2592000000; default 86400000.
- */
-#define EVS_OPTION_GRIP_LINK_LIFETIME_MS EVS_LITERAL("grip_link_lifetime_ms")
-
-/**
- * The secret that signs links, 16 bytes or more, the same in all processes; derived from the keys of the
- * proxies when it is not set. A text; default none.
- */
-#define EVS_OPTION_GRIP_LINK_SECRET EVS_LITERAL("grip_link_secret")
-
-/**
- * Events that may wait for one proxy; one more fails with queue-full. An integer from 1 to 10000000; default
- * 10000.
- */
-#define EVS_OPTION_GRIP_QUEUE_EVENTS EVS_LITERAL("grip_queue_events")
-
-/**
- * Milliseconds for which delivering an event to a proxy is tried. An integer from 100 to 3600000; default
- * 10000.
- */
-#define EVS_OPTION_GRIP_DEADLINE_MS EVS_LITERAL("grip_deadline_ms")
-
-/**
- * Threads that write to sockets. 0 means one per two processors, at least one. An integer from 0 to 256;
- * default 0.
- */
-#define EVS_OPTION_SHARDS EVS_LITERAL("shards")
-
-/**
- * Threads that accept connections and read requests. 0 means one per two processors, at least one. An
- * integer from 0 to 256; default 0.
- */
-#define EVS_OPTION_SERVER_THREADS EVS_LITERAL("server_threads")
-
-/**
- * Milliseconds in which a client must send a whole request head. An integer from 10 to 3600000; default
- * 10000.
- */
-#define EVS_OPTION_HEADER_TIMEOUT_MS EVS_LITERAL("header_timeout_ms")
-
-/** Largest request head, in bytes, its first line included. An integer from 8192 to 1048576; default 16384. */
-#define EVS_OPTION_MAX_HEADER_BYTES EVS_LITERAL("max_header_bytes")
-
-/**
- * Largest request target (path and query), in bytes; a longer one is answered with 414. An integer from 64
- * to 65534; default 8192.
- */
-#define EVS_OPTION_MAX_URL_BYTES EVS_LITERAL("max_url_bytes")
-
-/**
- * Largest request body that a server's fallback is given, in bytes; a larger one is answered with 413. An
- * integer from 0 to 1073741824; default 1048576.
- */
-#define EVS_OPTION_MAX_BODY_BYTES EVS_LITERAL("max_body_bytes")
-
-/**
- * Milliseconds in which a client must send a whole request body. An integer from 10 to 3600000; default
- * 30000.
- */
-#define EVS_OPTION_BODY_TIMEOUT_MS EVS_LITERAL("body_timeout_ms")
-
-
-
-/** Waits for as long as it takes. */
-#define EVS_FOREVER UINT64_MAX
-
-/** Bytes for a position as text, with the NUL at its end. */
-#define EVS_POSITION_BYTES 24
-
-/**
- * What programs rely on when they are compiled: the functions, the layout of the structures, the numbers. It grows
- * whenever a program compiled before would no longer work.
- */
-#define EVS_ABI_VERSION 1
-
-/**
- * What a function says of its success. The numbers are stable.
+ * How a call has ended. The numbers are stable.
  *
- * Everything from 100 on is an error. New codes may come with any version: treat one you do not know as an error.
+ * Every status from 100 on is a failure, and comes with an error; only TIMEOUT of evs_reply_next and
+ * evs_subscription_next does not. New ones may come with any version: treat one that you do not know as a failure.
  */
-enum evs_status
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /** It was done. */
+EVS_ENUM(evs_status) {
+  /** Success. */
   EVS_STATUS_OK = 0,
   /** Not an error: the stream or subscription has ended, and nothing more will come. */
   EVS_STATUS_ENDED = 1,
-  /** Not an error: there is nothing yet, and the callback will tell when there is. */
+  /** Not an error: there is nothing yet; the callback or ready queue will tell when there is. */
   EVS_STATUS_PENDING = 2,
   /** A setting has a value that is not allowed, or does not exist. */
   EVS_STATUS_INVALID_CONFIG = 100,
@@ -324,10 +149,10 @@ enum evs_status
   EVS_STATUS_TOO_LARGE = 103,
   /**
    * An argument is not one of those allowed: NULL where something is needed, a text that is not UTF-8, a call that
-   * the object is not ready for.
+   * the object is not in the state for.
    */
   EVS_STATUS_INVALID_ARGUMENT = 104,
-  /** The events, server or subscription is closed. */
+  /** The hub, server or subscription is closed. */
   EVS_STATUS_CLOSED = 200,
   /** The time given was not enough. */
   EVS_STATUS_TIMEOUT = 201,
@@ -343,29 +168,1862 @@ enum evs_status
   EVS_STATUS_PROXY_REJECTED = 401,
   /** A signature is missing, invalid or expired. */
   EVS_STATUS_UNAUTHORIZED = 402,
+  /** The journal could not be reached, or failed; trying again may help. */
+  EVS_STATUS_JOURNAL_UNAVAILABLE = 403,
+  /** The journal refused what was to be appended, or how it is set up; trying again will not help. */
+  EVS_STATUS_JOURNAL_REJECTED = 404,
   /** A bug in evstream. */
   EVS_STATUS_INTERNAL = 500,
   /** A bug in evstream that interrupted the call. The objects it was given can still be freed. */
   EVS_STATUS_PANIC = 501,
   /** The library is not one that the program was compiled for. */
   EVS_STATUS_ABI_MISMATCH = 600,
-  /** The call waits for something that cannot happen before the callback that makes it has returned. */
+  /** The call would wait for something that cannot happen before the callback that makes it has returned. */
   EVS_STATUS_IN_CALLBACK = 601,
 };
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum evs_status evs_status;
-#else
-typedef uint32_t evs_status;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+
+/**
+ * Names a status.
+ *
+ * @return Its stable name, such as "invalid-event"; "unknown" if there is no such status. It lives for ever.
+ * @note Threads: any.
+ */
+const char *evs_status_name(uint32_t status);
+
+/**
+ * Tells failures that may pass from those that will not.
+ *
+ * @return true if the same call may succeed later without a change by the caller.
+ * @note Threads: any.
+ */
+bool evs_status_is_retryable(uint32_t status);
+
+/** What went wrong, in words for people. */
+typedef struct evs_error evs_error;
+
+/**
+ * @return The status that the failed function returned; INVALID_ARGUMENT if error is NULL.
+ * @note Threads: any.
+ */
+evs_status evs_error_status(const evs_error *error);
+
+/**
+ * Says what was wrong and what is allowed, in one or two sentences without secrets. The wording may change with any
+ * version.
+ *
+ * @return A text ended by NUL, never NULL; "" if error is NULL. It lives as long as the error.
+ * @note Threads: any.
+ */
+const char *evs_error_message(const evs_error *error);
+
+/**
+ * Frees an error. One that a callback was given is left alone.
+ *
+ * @note Threads: any.
+ */
+void evs_error_free(evs_error *error);
+
+/** @} */
+
+/**
+ * @defgroup versions Versions
+ *
+ * EVS_VERSION is the version of the header that the program was compiled with, evs_version that of the library that
+ * it has loaded. Where the two are installed apart, call evs_check_abi first.
+ * @{
+ */
+
+/**
+ * What a compiled program relies on: the functions, the layout of the structures, the numbers. It goes up whenever a
+ * program that was compiled before would no longer work.
+ */
+#define EVS_ABI_VERSION 1
+
+/**
+ * The version of the library that is loaded.
+ *
+ * @return "0.1.0" or the like. It lives for ever.
+ * @note Threads: any.
+ */
+const char *evs_version(void);
+
+/**
+ * The ABI of the library that is loaded.
+ *
+ * @return EVS_ABI_VERSION as the library was built with it.
+ * @note Threads: any.
+ */
+uint32_t evs_abi_version(void);
+
+/**
+ * Checks that the library that is loaded has the ABI that the program was compiled for.
+ *
+ * @param abi_version  EVS_ABI_VERSION.
+ *
+ * @return OK, ABI_MISMATCH.
+ * @note Threads: any.
+ */
+evs_status evs_check_abi(uint32_t abi_version, evs_error **error);
+
+/** @} */
+
+/**
+ * @defgroup texts_and_bytes Texts and bytes
+ * @{
+ */
+
+/**
+ * A view of a text that lies elsewhere: len bytes of UTF-8, not ended by NUL unless the comment says so.
+ *
+ * Print it with printf("%.*s", (int)text.len, text.ptr).
+ */
+typedef struct evs_str {
+  /** Where it begins. In what evstream gives, an empty text begins at a NUL, unless NULL is said to stand for none. */
+  const char *ptr;
+  /** Its length in bytes. */
+  size_t len;
+} evs_str;
+
+/** A view of bytes that lie elsewhere. */
+typedef struct evs_bytes {
+  /** Where they begin: memory that can be read, also if there are none. */
+  const uint8_t *ptr;
+  /** How many they are. */
+  size_t len;
+} evs_bytes;
+
+/** A text that evstream has made. */
+typedef struct evs_text evs_text;
+
+/**
+ * @return What the text says, not ended by NUL. It lives as long as the text. NULL if text is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_text_str(const evs_text *text);
+
+/**
+ * Frees a text.
+ *
+ * @note Threads: any.
+ */
+void evs_text_free(evs_text *text);
+
+/** A literal as the two arguments for a text: its address and its length in bytes. */
+#define EVS_LITERAL(literal) ("" literal), (sizeof("" literal) - 1)
+
+/** As the length of a text that you pass: it ends at its NUL. */
+#define EVS_ZSTR SIZE_MAX
+
+/** A view of a text that is ended by NUL, which must live as long as the view is used. NULL is an empty text. */
+static inline evs_str evs_str_z(const char *text) {
+  evs_str view = {text, text != NULL ? strlen(text) : 0};
+  return view;
+}
+
+/** @} */
+
+/**
+ * @defgroup callbacks Callbacks
+ * @{
+ */
+
+/**
+ * Frees what you have given as user_data.
+ *
+ * It is called exactly once, when no callback with that user_data is running or will run any more. When the function
+ * that was given it fails, that is before the function returns.
+ *
+ * It may run on one of evstream's threads, must be short and must not block. It may free objects of evstream's.
+ */
+typedef void (*evs_free_fn)(void *user_data);
+
+/** @} */
+
+/**
+ * @defgroup hubs Hubs
+ * @{
+ */
+
+/** Settings. They are all at their defaults until they are set; evs_hub_new copies them. */
+typedef struct evs_config evs_config;
+
+/**
+ * What an application publishes to and its clients read from: channels with their history, streams, settings. Make
+ * one for each application.
+ *
+ * Threads are started when they are first needed: by a stream, a server, a subscription, or an event for a GRIP
+ * proxy or a journal. What is made from a hub, such as a server or a channel, keeps it alive.
+ *
+ * What was published last gets into the journal also when the hub is freed or the program returns, which waits for two
+ * seconds at most. evs_hub_close waits for longer, and says what was not delivered.
+ */
+typedef struct evs_hub evs_hub;
+
+/** As a timeout: wait for as long as it takes. */
+#define EVS_FOREVER 18446744073709551615u
+
+/**
+ * Makes a hub.
+ *
+ * @param config  The settings, copied; NULL for all defaults.
+ * @param hub     Where to store it; free with evs_hub_free.
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT; IO when the system gives no random numbers.
+ * @note Threads: any.
+ */
+evs_status evs_hub_new(const evs_config *config, evs_hub **hub, evs_error **error);
+
+/**
+ * Ends everything: publishing is refused from now on, clients are asked to come back later, streams, servers
+ * and subscriptions end, events that wait for the journal or GRIP proxies are delivered, and the threads end.
+ * Blocking calls on what was made from the hub return.
+ *
+ * @param hub          The hub.
+ * @param timeout_ms   How long it may take, in milliseconds, or EVS_FOREVER.
+ * @param undelivered  NULL, or where to store how many events the journal or a GRIP proxy did not get in that time,
+ *                     counted once for each proxy.
+ *
+ * @return OK when all threads and callbacks of the hub have ended; TIMEOUT when one was still running, and then you
+ *         may call it again to wait on; IN_CALLBACK in a callback; INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_close(evs_hub *hub,
+                         uint64_t timeout_ms,
+                         uint64_t *undelivered,
+                         evs_error **error);
+
+/**
+ * Frees a hub. If it was not closed before, its streams end at once, and its threads soon after.
+ *
+ * What was made from it and is not freed yet keeps it alive and can still be used.
+ *
+ * @note Threads: any, also a callback.
+ */
+void evs_hub_free(evs_hub *hub);
+
+/** @} */
+
+/**
+ * @defgroup publishing Publishing
+ * @{
+ */
+
+/** An event to publish. Start with EVS_EVENT_INIT. */
+typedef struct evs_event {
+  /** sizeof(evs_event). */
+  size_t struct_size;
+  /**
+   * Its type, which a page listens for; NULL for none, which browsers take as "message". It must not contain CR, LF
+   * or NUL, nor begin with "stream-".
+   */
+  evs_str name;
+  /** Its data, sent as it is. CR, LF and CRLF each end a line; clients see LF between lines. */
+  evs_str data;
+  /** A comment, which clients ignore; NULL for none. */
+  evs_str comment;
+  /** How long clients should wait before they reconnect, in milliseconds, if has_retry is true. */
+  uint64_t retry_ms;
+  /** Whether retry_ms is sent. */
+  bool has_retry;
+} evs_event;
+
+/** An empty evs_event; also by a function, for languages that cannot use the macro. */
+#define EVS_EVENT_INIT \
+  {sizeof(evs_event), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, false}
+static inline evs_event evs_event_init(void) {
+  evs_event empty = EVS_EVENT_INIT;
+  return empty;
+}
+
+/**
+ * Bytes of a position as text, with the NUL at its end. Positions of one hub compare as strings in the order of
+ * publishing.
+ */
+#define EVS_POSITION_BYTES 24
+
+/** What publishing tells. Start with EVS_RECEIPT_INIT. */
+typedef struct evs_receipt {
+  /** sizeof(evs_receipt). */
+  size_t struct_size;
+  /**
+   * The position of the event, which clients see as its id: a text ended by NUL. Empty as long as it is not
+   * known: with a journal it is when the journal has the event.
+   */
+  char position[EVS_POSITION_BYTES];
+  /** Streams and subscriptions of this process that will get the event. */
+  uint64_t streams;
+  /** GRIP proxies that are sent it. */
+  uint64_t proxies;
+  /** Those of them that did not take it; 0 when publishing has not waited for them. */
+  uint64_t proxies_failed;
+} evs_receipt;
+
+/** An empty evs_receipt; also by a function, for languages that cannot use the macro. */
+#define EVS_RECEIPT_INIT \
+  {sizeof(evs_receipt), {0}, 0, 0, 0}
+static inline evs_receipt evs_receipt_init(void) {
+  evs_receipt empty = EVS_RECEIPT_INIT;
+  return empty;
+}
+
+/**
+ * Called when every GRIP proxy, or the journal, has taken an event or failed.
+ *
+ * It runs once: on one of evstream's threads, or, when there is nothing to wait for, on the thread that publishes,
+ * before the publishing function returns. So hold no lock that it takes. It must be short and must not block.
+ *
+ * @param user_data  As you gave it.
+ * @param status     OK when all have taken it, or the first failure: PROXY_UNAVAILABLE, PROXY_REJECTED,
+ *                   JOURNAL_UNAVAILABLE, JOURNAL_REJECTED, QUEUE_FULL or CLOSED.
+ * @param receipt    What became of it. It lives until the callback returns.
+ * @param error      NULL if status is OK, or else what went wrong. It lives until the callback returns.
+ */
+typedef void (*evs_published_fn)(void *user_data,
+                                 evs_status status,
+                                 const evs_receipt *receipt,
+                                 const evs_error *error);
+
+/**
+ * Publishes an event to a channel. It never waits for a client or a proxy: when it returns, the streams of this
+ * process have the event queued, and GRIP proxies are sent it in the background.
+ *
+ * @param hub      The hub.
+ * @param channel  The name of the channel: 1 to 256 bytes without control characters.
+ * @param event    The event, copied.
+ * @param receipt  NULL, or a structure started with EVS_RECEIPT_INIT, for what is known now.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_EVENT, TOO_LARGE, INVALID_ARGUMENT, CLOSED, FORKED; IO when the threads that
+ *         publish to proxies cannot be started.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_publish(evs_hub *hub,
+                           const char *channel,
+                           size_t channel_len,
+                           const evs_event *event,
+                           evs_receipt *receipt,
+                           evs_error **error);
+
+/**
+ * Publishes an event to a channel, and waits until every GRIP proxy has taken it or failed. Without proxies it does
+ * the same as evs_hub_publish.
+ *
+ * @param hub         The hub.
+ * @param channel     The name of the channel.
+ * @param event       The event, copied.
+ * @param timeout_ms  How long to wait, in milliseconds, or EVS_FOREVER.
+ * @param receipt     NULL, or a structure started with EVS_RECEIPT_INIT, for what became of the event. It is also
+ *                    filled in when the event was published but not taken by all proxies.
+ *
+ * @return OK; PROXY_UNAVAILABLE, PROXY_REJECTED or QUEUE_FULL of the first proxy that failed, with an error that
+ *         tells of all; TIMEOUT, and delivery goes on all the same; IN_CALLBACK in a callback that must be short;
+ *         those of evs_hub_publish.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_publish_wait(evs_hub *hub,
+                                const char *channel,
+                                size_t channel_len,
+                                const evs_event *event,
+                                uint64_t timeout_ms,
+                                evs_receipt *receipt,
+                                evs_error **error);
+
+/**
+ * Publishes an event to a channel, and calls back when every GRIP proxy has taken it or failed.
+ *
+ * @param hub             The hub.
+ * @param channel         The name of the channel.
+ * @param event           The event, copied.
+ * @param receipt         NULL, or a structure started with EVS_RECEIPT_INIT, for what is known now.
+ * @param published       What to call: once if this returns OK, else never.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return Those of evs_hub_publish.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_publish_async(evs_hub *hub,
+                                 const char *channel,
+                                 size_t channel_len,
+                                 const evs_event *event,
+                                 evs_receipt *receipt,
+                                 evs_published_fn published,
+                                 void *user_data,
+                                 evs_free_fn user_data_free,
+                                 evs_error **error);
+
+/**
+ * Gives the position of the newest event that was published, on any channel.
+ *
+ * It is for a page that shows stored data and then follows its changes. Take the position before you read the data,
+ * and have the page resume from it, as in /events/?channel=rows&last_event_id=POSITION: it gets every change that was
+ * published after the data was read, and perhaps some that the data already shows. Store a change before you publish
+ * it.
+ *
+ * @param hub       The hub.
+ * @param position  Where to store it: an array of your own, as &array. A text ended by NUL.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_position(evs_hub *hub,
+                            char (*position)[EVS_POSITION_BYTES],
+                            evs_error **error);
+
+/** A channel, for publishing to it often: it saves looking up the name. */
+typedef struct evs_channel evs_channel;
+
+/**
+ * Gives the channel of a name, which is made if there is none.
+ *
+ * @param hub      The hub.
+ * @param name     The name: 1 to 256 bytes without control characters.
+ * @param channel  Where to store it; free with evs_channel_free.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_channel(evs_hub *hub,
+                           const char *name,
+                           size_t name_len,
+                           evs_channel **channel,
+                           evs_error **error);
+
+/**
+ * Gives the channel that streams of a user read beside their others, with the setting user_channel. No client can ask
+ * for it. It is for publishing to one user often, or for waiting; otherwise use evs_hub_publish_to_user.
+ *
+ * @param hub      The hub.
+ * @param user     The user, as evs_access_set_user has it.
+ * @param channel  Where to store it; free with evs_channel_free.
+ *
+ * @return OK; INVALID_CONFIG without the setting, for then nobody would read it; INVALID_ARGUMENT, CLOSED, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_user_channel(evs_hub *hub,
+                                const char *user,
+                                size_t user_len,
+                                evs_channel **channel,
+                                evs_error **error);
+
+/**
+ * Publishes an event to all streams of a user, as evs_hub_publish does to a channel: with the setting user_channel
+ * they read the user's own channel, which no client can ask for.
+ *
+ * @param hub      The hub.
+ * @param user     The user, as evs_access_set_user has it.
+ * @param event    The event, copied.
+ * @param receipt  NULL, or a structure started with EVS_RECEIPT_INIT, for what is known now.
+ *
+ * @return Those of evs_hub_publish; INVALID_CONFIG without the setting, for then nobody would get it.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_publish_to_user(evs_hub *hub,
+                                   const char *user,
+                                   size_t user_len,
+                                   const evs_event *event,
+                                   evs_receipt *receipt,
+                                   evs_error **error);
+
+/**
+ * @return Its name, which lives as long as the object; empty if channel is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_channel_name(const evs_channel *channel);
+
+/**
+ * Counts who reads it.
+ *
+ * @return Streams and subscriptions of this process that read the channel now; 0 if channel is NULL.
+ * @note Threads: any, also at the same time.
+ */
+uint64_t evs_channel_streams(const evs_channel *channel);
+
+/**
+ * Publishes an event to it, as evs_hub_publish does.
+ *
+ * @param channel  The channel.
+ * @param event    The event, copied.
+ * @param receipt  NULL, or a structure started with EVS_RECEIPT_INIT, for what is known now.
+ *
+ * @return OK, INVALID_EVENT, TOO_LARGE, INVALID_ARGUMENT, CLOSED, FORKED, IO.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_channel_publish(evs_channel *channel,
+                               const evs_event *event,
+                               evs_receipt *receipt,
+                               evs_error **error);
+
+/**
+ * Publishes an event to it and waits for the GRIP proxies, as evs_hub_publish_wait does.
+ *
+ * @param channel     The channel.
+ * @param event       The event, copied.
+ * @param timeout_ms  How long to wait, in milliseconds, or EVS_FOREVER.
+ * @param receipt     NULL, or a structure started with EVS_RECEIPT_INIT, for what became of the event.
+ *
+ * @return Those of evs_channel_publish; PROXY_UNAVAILABLE, PROXY_REJECTED, QUEUE_FULL, TIMEOUT, IN_CALLBACK.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_channel_publish_wait(evs_channel *channel,
+                                    const evs_event *event,
+                                    uint64_t timeout_ms,
+                                    evs_receipt *receipt,
+                                    evs_error **error);
+
+/**
+ * Publishes an event to it and calls back when the GRIP proxies have answered, as evs_hub_publish_async does.
+ *
+ * @param channel         The channel.
+ * @param event           The event, copied.
+ * @param receipt         NULL, or a structure started with EVS_RECEIPT_INIT, for what is known now.
+ * @param published       What to call: once if this returns OK, else never.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return Those of evs_channel_publish.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_channel_publish_async(evs_channel *channel,
+                                     const evs_event *event,
+                                     evs_receipt *receipt,
+                                     evs_published_fn published,
+                                     void *user_data,
+                                     evs_free_fn user_data_free,
+                                     evs_error **error);
+
+/**
+ * Frees the object. The channel itself and its history stay.
+ *
+ * @note Threads: any, also a callback.
+ */
+void evs_channel_free(evs_channel *channel);
+
+/** @} */
+
+/**
+ * @defgroup streams_in_a_server_of_your_own Streams in a server of your own
+ *
+ * Your server receives a request: make an evs_request of it, decide on access, and have evs_hub_open make the reply.
+ * Send its status and headers in your own way, or as evs_reply_head writes them. Then there are two ways to send the
+ * body:
+ *
+ *  - evs_reply_adopt_fd: evstream writes it to the socket, which costs you nothing more.
+ *  - evs_reply_next, evs_reply_poll or a ready queue: you take it piece by piece and send it, which works with TLS,
+ *    with HTTP/2 and in any server.
+ * @{
+ */
+
+/** A request that an HTTP server has received: yours, made with evs_request_new, or evstream's, shown to a callback. */
+typedef struct evs_request evs_request;
+
+/**
+ * Makes a request from what your HTTP server has received.
+ *
+ * @param method   The method, such as "GET", copied.
+ * @param target   The path, with "?" and the query if there is one, as they came: still percent-encoded. Copied.
+ * @param request  Where to store it; free with evs_request_free.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any.
+ */
+evs_status evs_request_new(const char *method,
+                           size_t method_len,
+                           const char *target,
+                           size_t target_len,
+                           evs_request **request,
+                           evs_error **error);
+
+/**
+ * Adds a header. Add all that came, in their order, including those that came more than once.
+ *
+ * @param request  The request.
+ * @param name     Its name, in any case, copied.
+ * @param value    Its value, copied: any bytes but CR, LF and NUL. It need not be UTF-8, but is then ignored where a
+ *                 text is expected.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this request.
+ */
+evs_status evs_request_add_header(evs_request *request,
+                                  const char *name,
+                                  size_t name_len,
+                                  const char *value,
+                                  size_t value_len,
+                                  evs_error **error);
+
+/**
+ * Says which address the request came from. The setting max_streams_per_address counts by it, unless it is that of
+ * one of trusted_proxies, who says whose request it is.
+ *
+ * @param request  The request.
+ * @param address  An IPv4 or IPv6 address without a port, such as "192.0.2.1" or "2001:db8::1".
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this request.
+ */
+evs_status evs_request_set_peer(evs_request *request,
+                                const char *address,
+                                size_t address_len,
+                                evs_error **error);
+
+/**
+ * @return Its method, which lives as long as the request; empty if request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_request_method(const evs_request *request);
+
+/**
+ * @return Its path, still percent-encoded, which lives as long as the request; empty if request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_request_path(const evs_request *request);
+
+/**
+ * @return Its query without the "?", still percent-encoded, which lives as long as the request; empty if there is
+ *         none or request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_request_query(const evs_request *request);
+
+/**
+ * @return The address it came from, which lives as long as the request, and until it is changed or screened again;
+ *         empty if that is not known or request is NULL. It is the client's, as trusted_proxies say, when an
+ *         evs_authorize_fn is shown the request, and when evs_hub_screen has left it to the application.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_request_peer(const evs_request *request);
+
+/**
+ * Looks up a header by its name.
+ *
+ * @param request  The request.
+ * @param name     The name, in any case.
+ * @param value    NULL, or where to store the value of the first one, which lives as long as the request. It may not
+ *                 be UTF-8. Empty if there is none.
+ *
+ * @return true if there is one; false also if request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+bool evs_request_header(const evs_request *request,
+                        const char *name,
+                        size_t name_len,
+                        evs_str *value);
+
+/**
+ * @return How many headers it has; 0 if request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+size_t evs_request_header_count(const evs_request *request);
+
+/**
+ * Gives a header by its place.
+ *
+ * @param request  The request.
+ * @param index    Its place, from 0 on.
+ * @param name     NULL, or where to store its name, which lives as long as the request. Empty if there is none.
+ * @param value    NULL, or where to store its value, which lives as long as the request. It may not be UTF-8. Empty
+ *                 if there is none.
+ *
+ * @return true if there is one; false also if request is NULL.
+ * @note Threads: any, also at the same time.
+ */
+bool evs_request_header_at(const evs_request *request,
+                           size_t index,
+                           evs_str *name,
+                           evs_str *value);
+
+/**
+ * @return The body, which lives as long as the request. Only requests that an evs_respond_fn is shown have one; it is
+ *         empty for others.
+ * @note Threads: any, also at the same time.
+ */
+evs_bytes evs_request_body(const evs_request *request);
+
+/**
+ * The channels that the client names in its query, decoded, in its order and each once. They are known of a request
+ * that an evs_authorize_fn is shown, or that evs_hub_screen has left to the application. Just these are what
+ * evs_access_allow allows.
+ *
+ * @param request       The request.
+ * @param channels_len  NULL, or where to store how many they are.
+ *
+ * @return The channels, which live as long as the request, and until it is changed or screened again; NULL if there
+ *         are none or they are not known.
+ * @note Threads: any, also at the same time.
+ */
+const evs_str *evs_request_channels(const evs_request *request,
+                                    size_t *channels_len);
+
+/**
+ * Tells a GRIP proxy's request for a stream that it is going to hold. It is known where the channels are.
+ *
+ * @return true if it is one.
+ * @note Threads: any, also at the same time.
+ */
+bool evs_request_is_held(const evs_request *request);
+
+/**
+ * Frees it. One that a callback was given is left alone.
+ *
+ * @note Threads: any.
+ */
+void evs_request_free(evs_request *request);
+
+/** Whether a client gets a stream, and of which channels. It starts as a refusal. The last call that decides counts. */
+typedef struct evs_access evs_access;
+
+/**
+ * Makes an access for evs_hub_open. Callbacks are given one.
+ *
+ * @param access  Where to store it; free with evs_access_free.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any.
+ */
+evs_status evs_access_new(evs_access **access, evs_error **error);
+
+/**
+ * Allows the channels that the client names in the query, whatever they are.
+ *
+ * @param access  The access.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_allow(evs_access *access, evs_error **error);
+
+/**
+ * Allows these channels, whatever the client names in the query.
+ *
+ * @param access    The access.
+ * @param channels  The names of the channels, copied. What is wrong with one, beyond UTF-8, shows when the stream is
+ *                  opened; with none, the client is told that there is no channel.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_channels(evs_access *access,
+                                   const evs_str *channels,
+                                   size_t channels_len,
+                                   evs_error **error);
+
+/**
+ * Names the user behind the stream.
+ *
+ * @param access  The access.
+ * @param user    The user, copied.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_user(evs_access *access, const char *user, size_t user_len, evs_error **error);
+
+/**
+ * Ends the stream before that moment: the client comes back, and is decided on anew. Up to a tenth of the time
+ * is taken off at random, and a minute at most. A moment in the past refuses.
+ *
+ * @param access  The access.
+ * @param unix_s  Seconds since 1970-01-01 UTC.
+ *
+ * @return OK, INVALID_ARGUMENT, also when it looks like milliseconds.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_expiry(evs_access *access,
+                                 uint64_t unix_s,
+                                 evs_error **error);
+
+/**
+ * Begins with what was published after that position, wherever the client was. Take it with evs_hub_position
+ * before you read the data that the client is greeted with.
+ *
+ * @param access    The access.
+ * @param position  The position, as text.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_since(evs_access *access,
+                                const char *position,
+                                size_t position_len,
+                                evs_error **error);
+
+/**
+ * Sends an event to this client alone, before all others: the data that the events after evs_access_set_since
+ * change. Once for each event; a hundred at most.
+ *
+ * @param access  The access.
+ * @param event   The event, copied.
+ *
+ * @return OK, INVALID_EVENT, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_greet(evs_access *access, const evs_event *event, evs_error **error);
+
+/**
+ * Refuses: the client is told "forbidden" in a stream-error, and does not come back.
+ *
+ * @param access  The access.
+ * @param text    What to tell the client, copied.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_forbid(evs_access *access, const char *text, size_t text_len, evs_error **error);
+
+/**
+ * Says that the application cannot decide now, because a database is down or the like. The client is told "failed" in
+ * a stream-close, and comes back later. One that does not ask for text/event-stream by name gets a 503 with the text.
+ *
+ * @param access  The access.
+ * @param text    What to tell the client, copied.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_fail(evs_access *access,
+                           const char *text,
+                           size_t text_len,
+                           evs_error **error);
+
+/**
+ * Frees it. One that a callback was given is left alone.
+ *
+ * @note Threads: any.
+ */
+void evs_access_free(evs_access *access);
+
+/**
+ * What to answer a request with: a status, headers, and a body, which goes on for as long as there is a stream.
+ * Freeing it ends the stream if it was not adopted.
+ */
+typedef struct evs_reply evs_reply;
+
+/** How the end of a response's body is marked. */
+EVS_ENUM(evs_framing) {
+  /** With "Transfer-Encoding: chunked", which needs HTTP/1.1. */
+  EVS_FRAMING_CHUNKED = 1,
+  /** By closing the connection, as in HTTP/1.0. */
+  EVS_FRAMING_CLOSE = 2,
+};
+
+/**
+ * Answers a request. One that is refused gets a reply too, which tells the client why; so does one that comes when
+ * the hub is closed, and then the client comes back later.
+ *
+ * @param hub      The hub.
+ * @param request  The request.
+ * @param access   Who the client is and what it may read; never NULL. One may serve many requests: where everybody may
+ *                 read everything, make one with evs_access_allow and keep it.
+ * @param reply    Where to store the reply; free with evs_reply_free.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_open(evs_hub *hub,
+                        const evs_request *request,
+                        const evs_access *access,
+                        evs_reply **reply,
+                        evs_error **error);
+
+/**
+ * Answers a request for which the application need not be asked: a preflight, a malformed one, or what a GRIP proxy
+ * asks for on behalf of a stream it holds. Of others it makes known what they ask for: evs_request_channels.
+ *
+ * evs_hub_open does this too, if it was not done. Call it first when the decision depends on the channels, is costly,
+ * or must not be made for a proxy's request, which carries no cookies.
+ *
+ * @param hub      The hub.
+ * @param request  The request.
+ * @param reply    Where to store the reply, to be freed with evs_reply_free, or NULL if the application is to decide.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this request.
+ */
+evs_status evs_hub_screen(evs_hub *hub,
+                          evs_request *request,
+                          evs_reply **reply,
+                          evs_error **error);
+
+/**
+ * @return Its HTTP status, such as 200; 0 if reply is NULL.
+ * @note Threads: any, also at the same time.
+ */
+uint32_t evs_reply_status(const evs_reply *reply);
+
+/**
+ * @return How many headers it has; 0 if reply is NULL.
+ * @note Threads: any, also at the same time.
+ */
+size_t evs_reply_header_count(const evs_reply *reply);
+
+/**
+ * Gives a header by its place. None of them is about framing, which is yours to choose.
+ *
+ * @param reply  The reply.
+ * @param index  Its place, from 0 on. Send them in this order.
+ * @param name   NULL, or where to store its name, ended by NUL, which lives as long as the reply. Empty if there is
+ *               none.
+ * @param value  NULL, or where to store its value, ended by NUL, which lives as long as the reply. Empty if there is
+ *               none.
+ *
+ * @return true if there is one; false also if reply is NULL.
+ * @note Threads: any, also at the same time.
+ */
+bool evs_reply_header_at(const evs_reply *reply,
+                         size_t index,
+                         evs_str *name,
+                         evs_str *value);
+
+/**
+ * Tells a body that goes on from one that is complete.
+ *
+ * @return true if more follows the first bytes of the body, and was not adopted or read to its end.
+ * @note Threads: any, also at the same time.
+ */
+bool evs_reply_has_stream(const evs_reply *reply);
+
+/**
+ * Gives the first bytes of the body, for servers that send them with the head. Then call evs_reply_skip_body:
+ * evs_reply_next and evs_reply_adopt_fd would send them again.
+ *
+ * @return The bytes, which live as long as the reply; all of the body if it has no stream.
+ * @note Threads: any, also at the same time.
+ */
+evs_bytes evs_reply_body(const evs_reply *reply);
+
+/**
+ * Says that you have sent the first bytes of the body yourself. NULL is allowed.
+ *
+ * @note Threads: one at a time for this reply.
+ */
+void evs_reply_skip_body(evs_reply *reply);
+
+/**
+ * Writes the head: the status line and headers of HTTP/1.1, with the framing and the empty line at the end. It is for
+ * servers that write to a socket themselves.
+ *
+ * @param reply    The reply.
+ * @param framing  An evs_framing. A body without a stream gets a Content-Length in any case.
+ * @param head     Where to store it. It lives as long as the reply, and until the next call of this function.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this reply.
+ */
+evs_status evs_reply_head(evs_reply *reply,
+                          uint32_t framing,
+                          evs_str *head,
+                          evs_error **error);
+
+/**
+ * Has evstream write the body to the client's socket from now on, which costs you nothing more.
+ *
+ * Before it, send the head, with the framing that it announces, and leave nothing of it in a buffer. The first bytes
+ * of the body are sent for you, unless you have called evs_reply_skip_body.
+ *
+ * The socket is plain TCP or Unix, without TLS. evstream works on a duplicate of the descriptor, which it closes when
+ * the stream ends, and makes the socket non-blocking. Close yours after this call; do not write to it, shut it down
+ * or adopt it twice.
+ *
+ * @param reply    The reply. Afterwards only its status and headers are left.
+ * @param fd       The socket.
+ * @param framing  An evs_framing: what the head has announced.
+ *
+ * @return OK; INVALID_ARGUMENT when there is no stream, or it was read or adopted already, or when fd is not open or
+ *         not a connected stream socket; IO when the system refuses; FORKED. On failure the reply and the socket are as
+ *         they were, and the stream can still be adopted or read. A client that has left is no failure, nor is a hub
+ *         that was closed since: the stream ends, and in the latter case says when to come back.
+ * @note Threads: one at a time for this reply.
+ */
+evs_status evs_reply_adopt_fd(evs_reply *reply,
+                              int fd,
+                              uint32_t framing,
+                              evs_error **error);
+
+/**
+ * Frees it. A stream that was not adopted ends; an adopted one goes on.
+ *
+ * @note Threads: any, also a callback.
+ */
+void evs_reply_free(evs_reply *reply);
+
+/** @} */
+
+/**
+ * @defgroup reading_streams_yourself Reading streams yourself
+ *
+ * evs_reply_next and evs_subscription_next can wait. An event loop must not: it is told when to read on, by a ready
+ * queue or by a callback of evs_reply_poll and evs_subscription_poll.
+ *
+ * With a queue everything stays on the thread of the loop, and needs no lock. Watch evs_ready_queue_fd, attach each
+ * reply with what stands for its connection, and read it with evs_reply_next until that returns PENDING. When the
+ * descriptor is readable, pop, and read on what comes out.
+ *
+ * Back-pressure: read on only while your transport takes more. What you have not taken costs you nothing, because it
+ * lies in the log, where all clients share it; what you have taken and cannot send piles up in your memory, for each
+ * client. A client that lets its reply fall behind gets a stream-reset. One whose reply has something to read that
+ * you do not take for write_timeout_ms is ended, so a connection that does not move needs no clock of yours.
+ * @{
+ */
+
+/**
+ * A queue of what is worth reading on, with a descriptor for an event loop to watch.
+ *
+ * It keeps nothing alive that is attached to it, and is kept alive by nothing: what was freed never comes out of it,
+ * and nothing comes out once the queue is freed.
+ */
+typedef struct evs_ready_queue evs_ready_queue;
+
+/**
+ * Called when it is worth polling again.
+ *
+ * It runs on one of evstream's threads, which other streams need, must be short and must not block. Most do no more
+ * than wake an event loop. It may still be running when the reply or subscription is freed, until user_data_free is
+ * called.
+ *
+ * @param user_data  As you gave it.
+ */
+typedef void (*evs_ready_fn)(void *user_data);
+
+/**
+ * Makes a ready queue, which takes two descriptors.
+ *
+ * @param queue  Where to store it; free with evs_ready_queue_free.
+ *
+ * @return OK, INVALID_ARGUMENT; IO when there are no descriptors.
+ * @note Threads: any.
+ */
+evs_status evs_ready_queue_new(evs_ready_queue **queue, evs_error **error);
+
+/**
+ * Gives the descriptor that is readable while evs_ready_queue_pop has something to give, and once more when all of
+ * that was freed instead. Only watch it, with poll, epoll or your event loop: the queue reads and closes it.
+ *
+ * @return The descriptor; -1 if queue is NULL.
+ * @note Threads: any, also at the same time.
+ */
+int evs_ready_queue_fd(const evs_ready_queue *queue);
+
+/**
+ * Takes out the next reply or subscription that is worth reading on. Once in a while there is nothing to read after
+ * all.
+ *
+ * @param queue      The queue.
+ * @param user_data  NULL, or where to store the user_data that it was attached with; NULL is stored if there is none.
+ *
+ * @return true if there is one.
+ * @note Threads: any, also at the same time. Free what is attached on the thread that pops: another thread could free
+ *       it between this call and your use of user_data.
+ */
+bool evs_ready_queue_pop(evs_ready_queue *queue,
+                         void **user_data);
+
+/**
+ * Frees it and closes its descriptor: have the event loop forget that first. What is still attached can be read on,
+ * but nobody is told when.
+ *
+ * @note Threads: any.
+ */
+void evs_ready_queue_free(evs_ready_queue *queue);
+
+/**
+ * Takes the next bytes of the body, without framing, and waits for them if need be. The first come at once.
+ *
+ * @param reply       The reply.
+ * @param timeout_ms  How long to wait, in milliseconds. 0 does not wait; EVS_FOREVER waits until the hub is closed.
+ *                    When the reply is attached to a ready queue, 0 is all that is allowed.
+ * @param chunk       Where to store them. They live until the next call for this reply, and are never empty.
+ *
+ * @return OK; ENDED when the body is complete; TIMEOUT, without an error, when nothing came in time; PENDING in its
+ *         place when the reply is attached, and the queue tells when to call again; IN_CALLBACK when it would wait in
+ *         a callback that must be short; INVALID_ARGUMENT, IO,
+ *         FORKED. When the hub is closed, a last chunk asks the client to come back, and then it is ENDED.
+ * @note Threads: one at a time for this reply.
+ */
+evs_status evs_reply_next(evs_reply *reply,
+                          uint64_t timeout_ms,
+                          evs_bytes *chunk,
+                          evs_error **error);
+
+/**
+ * Takes the next bytes of the body if there are any, or else calls back when there may be.
+ *
+ * @param reply           The reply, which is not attached to a ready queue.
+ * @param chunk           Where to store the bytes. They live until the next call for this reply, and are never empty.
+ * @param ready           What to call when it is worth calling this again: at most once, and, unless it is running
+ *                        already, not after the next call for this reply.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data. When ready will not be called, it runs before this function
+ *                        returns, and so does that of an earlier poll: hold no lock that it takes.
+ *
+ * @return OK, ENDED, and ready is not called; PENDING, and it is; INVALID_ARGUMENT, IO, FORKED.
+ * @note Threads: one at a time for this reply.
+ */
+evs_status evs_reply_poll(evs_reply *reply,
+                          evs_bytes *chunk,
+                          evs_ready_fn ready,
+                          void *user_data,
+                          evs_free_fn user_data_free,
+                          evs_error **error);
+
+/**
+ * Attaches a reply to a ready queue, in place of the one before. From then on evs_reply_next does not wait: where it
+ * would, it returns PENDING, and the queue gives user_data when it is worth calling it again.
+ *
+ * @param reply      The reply, which is not adopted.
+ * @param queue      The queue.
+ * @param user_data  What evs_ready_queue_pop is to give, such as your connection. evstream does not look at it, and
+ *                   does not give it any more once the reply is freed.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this reply.
+ */
+evs_status evs_reply_attach(evs_reply *reply,
+                            evs_ready_queue *queue,
+                            void *user_data,
+                            evs_error **error);
+
+/**
+ * Has the system give up a client of yours that has vanished or takes nothing: within twice write_timeout_ms, and 10
+ * s at least, on Linux. It is for the connections of a server that has no such deadline; sockets that are adopted
+ * have it.
+ *
+ * @param hub  The hub.
+ * @param fd   The socket, which stays yours. Unix sockets are left as they are.
+ *
+ * @return OK; INVALID_ARGUMENT, also when fd is not open; IO when the system refuses.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_tune_fd(evs_hub *hub,
+                           int fd,
+                           evs_error **error);
+
+/** @} */
+
+/**
+ * @defgroup a_server_of_evstreams_own A server of evstream's own
+ * @{
+ */
+
+/**
+ * Which JSON Web Tokens (RFC 7519) are accepted, and from where: from "Authorization: Bearer", or the cookie
+ * "__Secure-evstream", never from the query. The key alone decides on the algorithm. "exp" is required and ends the
+ * stream, "sub" is the user, and the list "channels" in the object "evstream" has the channels, of which the client
+ * reads those that it names, or all.
+ */
+typedef struct evs_jwt evs_jwt;
+
+/**
+ * Tickets of one kind: what evs_hub_ticket makes with them, evs_server_mount_tickets and evs_access_set_ticket take,
+ * and no others.
+ *
+ * A ticket is for "?ticket=" in the URL of an EventSource, which sends no headers. Such a URL ends up in logs, and a
+ * browser comes back with the same one: so it opens a new stream for a short time only, and lets a client that has
+ * read from these events before go on for longer. It has one stream at a time in a process, the newest.
+ */
+typedef struct evs_tickets evs_tickets;
+
+/** What an evs_respond_fn answers. It starts as a 404 without a body, and belongs to evstream. */
+typedef struct evs_response evs_response;
+
+/**
+ * Sets the HTTP status.
+ *
+ * @param response  The response.
+ * @param status    The status, 200 to 999.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: that of the callback.
+ */
+evs_status evs_response_set_status(evs_response *response, uint32_t status, evs_error **error);
+
+/**
+ * Adds a header. Content-Length and Transfer-Encoding follow from the body; yours are ignored.
+ *
+ * @param response  The response.
+ * @param name      Its name, copied.
+ * @param value     Its value, copied. If name or value is not valid HTTP, the client gets a 500.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: that of the callback.
+ */
+evs_status evs_response_add_header(evs_response *response,
+                                   const char *name,
+                                   size_t name_len,
+                                   const char *value,
+                                   size_t value_len,
+                                   evs_error **error);
+
+/**
+ * Sets the body.
+ *
+ * @param response  The response.
+ * @param body      The bytes, copied. NULL is allowed if body_len is 0.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: that of the callback.
+ */
+evs_status evs_response_set_body(evs_response *response,
+                                 const void *body,
+                                 size_t body_len,
+                                 evs_error **error);
+
+/** An HTTP server of evstream's own. Make it, say what it serves, and let it listen. */
+typedef struct evs_server evs_server;
+
+/**
+ * Called at each request for a stream of a mount: who is the client, and what may it read?
+ *
+ * It runs on a thread of its own and may block. Several may run at the same time.
+ *
+ * @param user_data  As you gave it.
+ * @param request    The request. It lives until the callback returns.
+ * @param access     Where to decide, with evs_access_allow, evs_access_set_channels and the like. If you decide
+ *                   nothing, the client is refused. It lives until the callback returns.
+ */
+typedef void (*evs_authorize_fn)(void *user_data, const evs_request *request, evs_access *access);
+
+/**
+ * Called at each request that is for no mount.
+ *
+ * It runs on a thread of its own and may block. Several may run at the same time.
+ *
+ * @param user_data  As you gave it.
+ * @param request    The request, with its body. It lives until the callback returns.
+ * @param response   What to answer: a 404 without a body until you change it. It lives until the callback returns.
+ */
+typedef void (*evs_respond_fn)(void *user_data, const evs_request *request, evs_response *response);
+
+/**
+ * Makes a server, which does not listen yet.
+ *
+ * @param hub     The hub that it serves.
+ * @param server  Where to store it; free with evs_server_free.
+ *
+ * @return OK, INVALID_ARGUMENT, CLOSED, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_new(evs_hub *hub, evs_server **server, evs_error **error);
+
+/**
+ * Serves streams at a path, of the channels that clients name: /events/?channel=a&channel=b.
+ *
+ * That may be any, also those that other mounts guard: see evs_server_mount_public. A server that has both kinds warns.
+ *
+ * @param server  The server, which does not listen yet.
+ * @param path    The path, beginning with "/". Clients may leave out a "/" at its end. Whether it is valid is checked
+ *                when the server listens.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount(evs_server *server,
+                            const char *path,
+                            size_t path_len,
+                            evs_error **error);
+
+/**
+ * Serves metrics at a path, as evs_hub_metrics writes them: OpenMetrics where the client prefers it.
+ *
+ * Without a callback the server can only listen on a loopback address or a Unix socket.
+ *
+ * @param server          The server, which does not listen yet.
+ * @param path            The path, as for evs_server_mount.
+ * @param authorize       NULL, or what decides who may read them: the channels of the access do not matter.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_metrics(evs_server *server,
+                                    const char *path,
+                                    size_t path_len,
+                                    evs_authorize_fn authorize,
+                                    void *user_data,
+                                    evs_free_fn user_data_free,
+                                    evs_error **error);
+
+/**
+ * Serves health at a path, as evs_hub_health writes it: with the status 200 when it is ready, or else 503; with "?live"
+ * after the path, 200 as long as it is live.
+ *
+ * Without a callback the server can only listen on a loopback address or a Unix socket.
+ *
+ * @param server          The server, which does not listen yet.
+ * @param path            The path, as for evs_server_mount.
+ * @param authorize       NULL, or what decides who may read it: the channels of the access do not matter.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_health(evs_server *server,
+                                   const char *path,
+                                   size_t path_len,
+                                   evs_authorize_fn authorize,
+                                   void *user_data,
+                                   evs_free_fn user_data_free,
+                                   evs_error **error);
+
+/**
+ * Serves streams at a path, always of these channels.
+ *
+ * @param server    The server, which does not listen yet.
+ * @param path      The path, as for evs_server_mount.
+ * @param channels  The names of the channels, copied. What is wrong with one, beyond UTF-8, shows when a client
+ *                  comes.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_channels(evs_server *server,
+                                     const char *path,
+                                     size_t path_len,
+                                     const evs_str *channels,
+                                     size_t channels_len,
+                                     evs_error **error);
+
+/**
+ * Serves streams at a path, as a callback decides at each request.
+ *
+ * @param server          The server, which does not listen yet.
+ * @param path            The path, as for evs_server_mount.
+ * @param authorize       What decides.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_authorize(evs_server *server,
+                                      const char *path,
+                                      size_t path_len,
+                                      evs_authorize_fn authorize,
+                                      void *user_data,
+                                      evs_free_fn user_data_free,
+                                      evs_error **error);
+
+/**
+ * Serves streams at a path, of those of these channels that clients name in the query.
+ *
+ * @param server    The server, which does not listen yet.
+ * @param path      The path, as for evs_server_mount.
+ * @param channels  Names, and beginnings of names such as "news-*", copied. "*" is every channel.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_public(evs_server *server,
+                                   const char *path,
+                                   size_t path_len,
+                                   const evs_str *channels,
+                                   size_t channels_len,
+                                   evs_error **error);
+
+/**
+ * Serves streams at a path, as tokens grant them.
+ *
+ * @param server  The server, which does not listen yet.
+ * @param path    The path, as for evs_server_mount.
+ * @param jwt     Which tokens are accepted, copied.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_jwt(evs_server *server,
+                                const char *path,
+                                size_t path_len,
+                                const evs_jwt *jwt,
+                                evs_error **error);
+
+/**
+ * Serves streams at a path, as tickets grant them.
+ *
+ * @param server   The server, which does not listen yet.
+ * @param path     The path, as for evs_server_mount.
+ * @param tickets  Which tickets are accepted, copied.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_mount_tickets(evs_server *server,
+                                    const char *path,
+                                    size_t path_len,
+                                    const evs_tickets *tickets,
+                                    evs_error **error);
+
+/**
+ * Answers requests that are for no mount by a callback, so that an application without a web framework can serve a
+ * page and take what is posted. Without it they are answered with 404.
+ *
+ * The settings max_body_bytes, max_bodies_bytes and body_timeout_ms bound the bodies.
+ *
+ * @param server          The server, which does not listen yet.
+ * @param respond         What answers, in place of the one before.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_fallback(evs_server *server,
+                               evs_respond_fn respond,
+                               void *user_data,
+                               evs_free_fn user_data_free,
+                               evs_error **error);
+
+/**
+ * Has the server listen, until it or its hub is closed, or it is freed.
+ *
+ * @param server   The server. After a failure you may try again, also with another address.
+ * @param address  "host:port", such as "127.0.0.1:8000", "[::]:80" or "localhost:0", where port 0 takes a free one;
+ *                 or "unix:PATH".
+ *
+ * @return OK; INVALID_CONFIG when the path of a mount is not valid; INVALID_ARGUMENT when the address is not, or the
+ *         server listens already; IO when the address is taken or the like; CLOSED, FORKED.
+ * @note Threads: any.
+ */
+evs_status evs_server_listen(evs_server *server,
+                             const char *address,
+                             size_t address_len,
+                             evs_error **error);
+
+/**
+ * @return Where it listens, with the port that it was given, ended by NUL: "127.0.0.1:8000", "[::1]:8000" or
+ *         "unix:PATH". It lives as long as the server. Empty before it listens or if server is NULL.
+ * @note Threads: any, also at the same time.
+ */
+evs_str evs_server_address(const evs_server *server);
+
+/**
+ * @return The port it listens on; 0 before it listens, for a Unix socket, or if server is NULL.
+ * @note Threads: any, also at the same time.
+ */
+uint16_t evs_server_port(const evs_server *server);
+
+/**
+ * Ends it: it takes no more connections, finishes the requests that it is answering, and asks the clients of its
+ * streams to come back later. evs_hub_close does this too.
+ *
+ * @param server      The server.
+ * @param timeout_ms  How long it may take, in milliseconds, or EVS_FOREVER.
+ *
+ * @return OK; TIMEOUT when a request or stream did not end in that time; IN_CALLBACK in a callback; INVALID_ARGUMENT,
+ *         FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_close(evs_server *server,
+                            uint64_t timeout_ms,
+                            evs_error **error);
+
+/**
+ * Frees it. If it was not closed before, it ends at once.
+ *
+ * @note Threads: any, also a callback.
+ */
+void evs_server_free(evs_server *server);
+
+/** @} */
+
+/**
+ * @defgroup tokens_and_tickets_that_decide_who_may_read_what Tokens and tickets that decide who may read what
+ * @{
+ */
+
+/**
+ * Accepts tokens of a key. evs_server_mount_jwt and evs_access_set_jwt have such tokens decide.
+ *
+ * @param key  A shared secret of 16 bytes or more (HS256); or an EC P-256 (ES256) or RSA key (RS256) as PEM or JSON Web
+ *             Key. "base64:" may stand before the base64 of one.
+ * @param jwt  Where to store it; free with evs_jwt_free.
+ *
+ * @return OK; INVALID_CONFIG when it is no key, or can be guessed; INVALID_ARGUMENT.
+ * @note Threads: any.
+ */
+evs_status evs_jwt_new(const char *key,
+                       size_t key_len,
+                       evs_jwt **jwt,
+                       evs_error **error);
+
+/**
+ * Accepts tokens of another key too, such as the next one. There may be eight.
+ *
+ * @param jwt  The object.
+ * @param key  The key, as for evs_jwt_new.
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this object.
+ */
+evs_status evs_jwt_add_key(evs_jwt *jwt, const char *key, size_t key_len, evs_error **error);
+
+/**
+ * Requires that a token's "iss" is this.
+ *
+ * @param jwt     The object.
+ * @param issuer  The issuer, copied.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this object.
+ */
+evs_status evs_jwt_set_issuer(evs_jwt *jwt, const char *issuer, size_t issuer_len, evs_error **error);
+
+/**
+ * Requires that a token's "aud" is or holds this, or another that was added so. Without any a token must not have
+ * an audience.
+ *
+ * @param jwt       The object.
+ * @param audience  The audience, copied.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this object.
+ */
+evs_status evs_jwt_add_audience(evs_jwt *jwt,
+                                const char *audience,
+                                size_t audience_len,
+                                evs_error **error);
+
+/**
+ * Names the cookie that has the token, in place of "__Secure-evstream".
+ *
+ * @param jwt   The object.
+ * @param name  The name, copied, which begins with "__Secure-" or "__Host-".
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT.
+ * @note Threads: one at a time for this object.
+ */
+evs_status evs_jwt_set_cookie(evs_jwt *jwt, const char *name, size_t name_len, evs_error **error);
+
+/**
+ * Decides on an access as the token of a request grants it, in place of evs_access_allow and the like. Without a
+ * token that is accepted it is a refusal: 401, or "forbidden" in the stream of a client that asks for one, counted in
+ * evs_stats.tokens_refused and logged.
+ *
+ * @param access   The access.
+ * @param hub      The hub of which evs_hub_open is asked.
+ * @param jwt      Which tokens are accepted.
+ * @param request  A request that an evs_authorize_fn is shown, or that evs_hub_screen has left to the application.
+ *
+ * @return OK, also when it is a refusal; INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_jwt(evs_access *access,
+                              evs_hub *hub,
+                              const evs_jwt *jwt,
+                              const evs_request *request,
+                              evs_error **error);
+
+/**
+ * Frees it. Servers that have been given it keep theirs.
+ *
+ * @note Threads: any.
+ */
+void evs_jwt_free(evs_jwt *jwt);
+
+/**
+ * Makes a kind of tickets.
+ *
+ * @param name           Tells them from those for other mounts: 1 to 200 bytes, copied.
+ * @param open_within_s  How many seconds after it was made a ticket opens a new stream: 1 to 3,600, or 0 for 30.
+ * @param lasts_s        How many seconds after it was made a ticket ends, and its stream with it: 1 to 604,800, or 0
+ *                       for 3,600.
+ * @param tickets        Where to store it; free with evs_tickets_free.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any.
+ */
+evs_status evs_tickets_new(const char *name,
+                           size_t name_len,
+                           uint64_t open_within_s,
+                           uint64_t lasts_s,
+                           evs_tickets **tickets,
+                           evs_error **error);
+
+/**
+ * Makes a ticket, signed with the option "ticket_secret" but not encrypted: letters, digits, "-" and "_".
+ *
+ * @param hub      The hub.
+ * @param tickets  Its kind.
+ * @param access   What it grants: channels (evs_access_set_channels), and perhaps a user and an expiry.
+ * @param text     Where to store it; free with evs_text_free.
+ *
+ * @return OK; INVALID_ARGUMENT also for an access that is a refusal, allows what the client names, or has first
+ *         events; TOO_LARGE when it would not fit into a URL; INVALID_CONFIG when there is a journal but no
+ *         "ticket_secret"; FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_ticket(evs_hub *hub,
+                          const evs_tickets *tickets,
+                          const evs_access *access,
+                          evs_text **text,
+                          evs_error **error);
+
+/**
+ * Decides on an access as the ticket of a request grants it, in place of evs_access_allow and the like. Without a
+ * ticket that is accepted it is a refusal: 401, or "forbidden" in the stream of a client that asks for one, counted in
+ * evs_stats.tokens_refused and logged.
+ *
+ * @param access   The access.
+ * @param hub      The hub of which evs_hub_open is asked.
+ * @param tickets  Which tickets are accepted.
+ * @param request  A request that an evs_authorize_fn is shown, or that evs_hub_screen has left to the application.
+ *
+ * @return OK, also when it is a refusal; INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this access.
+ */
+evs_status evs_access_set_ticket(evs_access *access,
+                                 evs_hub *hub,
+                                 const evs_tickets *tickets,
+                                 const evs_request *request,
+                                 evs_error **error);
+
+/**
+ * Frees it. Servers that have been given it keep theirs.
+ *
+ * @note Threads: any.
+ */
+void evs_tickets_free(evs_tickets *tickets);
+
+/** @} */
+
+/**
+ * @defgroup a_server_of_evstreams_own A server of evstream's own
+ * @{
+ */
+
+/**
+ * Also takes events at POST /publish/, as GRIP proxies do, from anybody who reaches the server, which can then only
+ * listen on a loopback address or a Unix socket. Channels are named there with the setting grip_prefix before them.
+ *
+ * @param server  The server, which does not listen yet.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_accept_publish(evs_server *server,
+                                     evs_error **error);
+
+/**
+ * Also takes events at POST /publish/, from publishers with a user and a password.
+ *
+ * @param server    The server, which does not listen yet.
+ * @param user      The user, copied; without a colon.
+ * @param password  The password, copied.
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_accept_publish_basic(evs_server *server,
+                                           const char *user,
+                                           size_t user_len,
+                                           const char *password,
+                                           size_t password_len,
+                                           evs_error **error);
+
+/**
+ * Also takes events at POST /publish/, from publishers with a token.
+ *
+ * @param server  The server, which does not listen yet.
+ * @param token   The token, copied: printable ASCII without blanks.
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_accept_publish_bearer(evs_server *server,
+                                            const char *token,
+                                            size_t token_len,
+                                            evs_error **error);
+
+/**
+ * Also takes events at POST /publish/, from publishers with a signed token (JWT).
+ *
+ * @param server  The server, which does not listen yet.
+ * @param iss     Who signs: the claim "iss" of the token. Copied.
+ * @param key     The key, as in GRIP settings: a secret, "base64:" and a secret, PEM or JWK. Copied; no error shows
+ *                it.
+ *
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_server_accept_publish_jwt(evs_server *server,
+                                         const char *iss,
+                                         size_t iss_len,
+                                         const char *key,
+                                         size_t key_len,
+                                         evs_error **error);
+
+/** @} */
+
+/**
+ * @defgroup subscriptions Subscriptions
+ * @{
+ */
+
+/** What a message of a subscription is. New kinds may come with any version: ignore one that you do not know. */
+EVS_ENUM(evs_message_kind) {
+  /** An event that was published. */
+  EVS_MESSAGE_KIND_EVENT = 1,
+  /** Events were missed because the subscription was read too slowly. Reading goes on after position. */
+  EVS_MESSAGE_KIND_RESET = 2,
+};
+
+/** What a subscription gives. Start with EVS_MESSAGE_INIT. */
+typedef struct evs_message {
+  /** sizeof(evs_message). */
+  size_t struct_size;
+  /** What it is; an evs_message_kind. */
+  uint32_t kind;
+  /** The position of the event, or that after which reading goes on: a text ended by NUL. */
+  char position[EVS_POSITION_BYTES];
+  /** The channel of an event; empty for a reset. */
+  evs_str channel;
+  /** The type of an event; NULL if it has none. */
+  evs_str name;
+  /** The data of an event, with LF between its lines. */
+  evs_str data;
+  /** The channels that have lost events, for a reset; NULL for an event. */
+  const evs_str *channels;
+  /** How many they are; 0 for an event. */
+  size_t channels_len;
+} evs_message;
+
+/** An empty evs_message; also by a function, for languages that cannot use the macro. */
+#define EVS_MESSAGE_INIT \
+  {sizeof(evs_message), 0, {0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, 0}
+static inline evs_message evs_message_init(void) {
+  evs_message empty = EVS_MESSAGE_INIT;
+  return empty;
+}
+
+/**
+ * A reader of channels in this process. Like a client's stream it is a place in the channels' history: one that is
+ * read too slowly gets a reset, and costs nothing.
+ */
+typedef struct evs_subscription evs_subscription;
+
+/**
+ * Called with each message of a subscription, one after the other.
+ *
+ * It runs on a thread of the subscription's own and may block. It is not called any more, unless it is running
+ * already, when the hub is closed or the subscription is freed.
+ *
+ * @param user_data  As you gave it.
+ * @param message    The message. It lives until the callback returns.
+ */
+typedef void (*evs_message_fn)(void *user_data, const evs_message *message);
+
+/**
+ * Reads channels from now on, with evs_subscription_next or evs_subscription_poll.
+ *
+ * @param hub           The hub.
+ * @param channels      The names of the channels, one or more.
+ * @param subscription  Where to store it; free with evs_subscription_free.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED; IO when threads cannot be started.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_subscribe(evs_hub *hub,
+                             const evs_str *channels,
+                             size_t channels_len,
+                             evs_subscription **subscription,
+                             evs_error **error);
+
+/**
+ * Reads channels from now on, and calls back with each message, on a thread that this starts.
+ *
+ * @param hub             The hub.
+ * @param channels        The names of the channels, one or more.
+ * @param on_message      What to call.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data.
+ * @param subscription    Where to store it; evs_subscription_free ends it.
+ *
+ * @return OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED; IO when threads cannot be started.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_subscribe_callback(evs_hub *hub,
+                                      const evs_str *channels,
+                                      size_t channels_len,
+                                      evs_message_fn on_message,
+                                      void *user_data,
+                                      evs_free_fn user_data_free,
+                                      evs_subscription **subscription,
+                                      evs_error **error);
+
+/**
+ * Takes the next message, and waits for it if need be.
+ *
+ * @param subscription  A subscription without a callback.
+ * @param timeout_ms    How long to wait, in milliseconds. 0 does not wait; EVS_FOREVER waits until the hub is closed.
+ *                      When the subscription is attached to a ready queue, 0 is all that is allowed.
+ * @param message       A structure started with EVS_MESSAGE_INIT. What it refers to lives until the next call for
+ *                      this subscription.
+ *
+ * @return OK; ENDED when the hub is closed and all was read; TIMEOUT, without an error, when nothing came in time;
+ *         PENDING in its place when the subscription is attached, and the queue tells when to call again; IN_CALLBACK
+ *         when it would wait in a callback that must be short; INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this subscription.
+ */
+evs_status evs_subscription_next(evs_subscription *subscription,
+                                 uint64_t timeout_ms,
+                                 evs_message *message,
+                                 evs_error **error);
+
+/**
+ * Takes the next message if there is one, or else calls back when there may be.
+ *
+ * @param subscription    A subscription without a callback, which is not attached to a ready queue.
+ * @param message         A structure started with EVS_MESSAGE_INIT. What it refers to lives until the next call for
+ *                        this subscription.
+ * @param ready           What to call when it is worth calling this again: at most once, and, unless it is running
+ *                        already, not after the next call for this subscription.
+ * @param user_data       What to call it with.
+ * @param user_data_free  NULL, or what frees user_data. When ready will not be called, it runs before this function
+ *                        returns, and so does that of an earlier poll: hold no lock that it takes.
+ *
+ * @return OK, ENDED, and ready is not called; PENDING, and it is; INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this subscription.
+ */
+evs_status evs_subscription_poll(evs_subscription *subscription,
+                                 evs_message *message,
+                                 evs_ready_fn ready,
+                                 void *user_data,
+                                 evs_free_fn user_data_free,
+                                 evs_error **error);
+
+/**
+ * Attaches a subscription to a ready queue, in place of the one before. From then on evs_subscription_next does not
+ * wait: where it would, it returns PENDING, and the queue gives user_data when it is worth calling it again.
+ *
+ * @param subscription  A subscription without a callback.
+ * @param queue         The queue.
+ * @param user_data     What evs_ready_queue_pop is to give. evstream does not look at it, and does not give it any
+ *                      more once the subscription is freed.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: one at a time for this subscription.
+ */
+evs_status evs_subscription_attach(evs_subscription *subscription,
+                                   evs_ready_queue *queue,
+                                   void *user_data,
+                                   evs_error **error);
+
+/**
+ * Ends and frees it. A callback may still be running, until user_data_free is called.
+ *
+ * @note Threads: any, also its own callback.
+ */
+void evs_subscription_free(evs_subscription *subscription);
+
+/** @} */
+
+/**
+ * @defgroup observers Observers
+ * @{
+ */
 
 /** Why a stream ended. New reasons may come with any version. */
-enum evs_close_reason
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
+EVS_ENUM(evs_close_reason) {
   /** The client closed the connection, or it broke. */
   EVS_CLOSE_REASON_CLIENT = 1,
   /** The client's socket took no byte for the setting write_timeout_ms. */
@@ -374,231 +2032,21 @@ enum evs_close_reason
   EVS_CLOSE_REASON_SLOW = 3,
   /** The stream reached the setting max_age_ms. */
   EVS_CLOSE_REASON_MAX_AGE = 4,
-  /** The events or their server were closed. */
+  /** The hub or its server was closed. */
   EVS_CLOSE_REASON_SHUTDOWN = 5,
   /** The application let go of the stream. */
   EVS_CLOSE_REASON_DROPPED = 6,
+  /** The right to read came to its end. */
+  EVS_CLOSE_REASON_EXPIRED = 7,
+  /** The application is to decide anew. */
+  EVS_CLOSE_REASON_REAUTHORIZE = 8,
+  /** Another stream of the same user has taken its place. */
+  EVS_CLOSE_REASON_REPLACED = 9,
+  /** The application has disconnected it. */
+  EVS_CLOSE_REASON_DISCONNECTED = 10,
 };
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum evs_close_reason evs_close_reason;
-#else
-typedef uint32_t evs_close_reason;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
 
-/** How the end of a response's body is marked. */
-enum evs_framing
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /** With "Transfer-Encoding: chunked", which needs HTTP/1.1. */
-  EVS_FRAMING_CHUNKED = 1,
-  /** By closing the connection, as in HTTP/1.0. */
-  EVS_FRAMING_CLOSE = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum evs_framing evs_framing;
-#else
-typedef uint32_t evs_framing;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/** How much a line of the log matters. */
-enum evs_log_level
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /** Nothing is logged. */
-  EVS_LOG_LEVEL_OFF = 0,
-  /** Something failed that should not. */
-  EVS_LOG_LEVEL_ERROR = 1,
-  /** Something is wrong with the settings, a proxy or the system. */
-  EVS_LOG_LEVEL_WARN = 2,
-  /** What an operator may want to know. */
-  EVS_LOG_LEVEL_INFO = 3,
-  /** What helps to find a fault. */
-  EVS_LOG_LEVEL_DEBUG = 4,
-  /** Everything. */
-  EVS_LOG_LEVEL_TRACE = 5,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum evs_log_level evs_log_level;
-#else
-typedef uint32_t evs_log_level;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/** What a message of a subscription is. New kinds may come with any version: ignore one you do not know. */
-enum evs_message_kind
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /** An event that was published. */
-  EVS_MESSAGE_KIND_EVENT = 1,
-  /** Events were missed because the subscription was read too slowly. Reading goes on after position. */
-  EVS_MESSAGE_KIND_RESET = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum evs_message_kind evs_message_kind;
-#else
-typedef uint32_t evs_message_kind;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/** Whether a client gets a stream, and of which channels. It starts with no: say what is allowed. The last word counts. */
-typedef struct evs_access evs_access;
-
-/** A named sequence of events, for publishing to it often: it saves looking the name up. */
-typedef struct evs_channel evs_channel;
-
-/** The settings of an evs_events. A new one has all defaults; evs_events_new copies it. */
-typedef struct evs_config evs_config;
-
-/** What went wrong, in words. Given through the last parameter of functions that can fail. */
-typedef struct evs_error evs_error;
-
-/**
- * An application's events: its settings, channels, history and streams. Make one per application.
- *
- * No thread is started before a stream is opened, a server listens, a subscription is made or a GRIP proxy is published
- * to. What is made from it, such as a server or a channel, keeps it alive, so the order of freeing does not matter.
- */
-typedef struct evs_events evs_events;
-
-/**
- * What to answer a request with: a status, headers, and a body, which goes on for as long as there is a stream.
- *
- * Send the status and headers in your own way, and then the body in one of two ways: let evstream write it to the socket
- * (evs_reply_adopt_fd), which costs you nothing from then on, or take it piece by piece and send it yourself
- * (evs_reply_next, evs_reply_poll), which works with TLS, HTTP/2 and any server. Freeing the reply ends the stream if it
- * was not adopted.
- */
-typedef struct evs_reply evs_reply;
-
-/**
- * A request that an HTTP server has received: yours, to be answered by evs_events_open, or evstream's, shown to a
- * callback.
- */
-typedef struct evs_request evs_request;
-
-/** What a server's fallback answers. It starts as a 404 without a body, and belongs to evstream. */
-typedef struct evs_response evs_response;
-
-/**
- * An HTTP server of evstream's own, for applications that do not mount streams in theirs: make it, say what it serves,
- * and let it listen.
- */
-typedef struct evs_server evs_server;
-
-/**
- * A reader of channels inside the process. Like a client's stream it is a place in the channels' history: one that is read
- * too slowly gets a reset, and costs nothing.
- */
-typedef struct evs_subscription evs_subscription;
-
-/**
- * A text that lies somewhere else: UTF-8, len bytes, without a NUL at its end unless that is said.
- *
- * Print it with printf("%.*s", (int)text.len, text.ptr).
- */
-typedef struct evs_str {
-  /** Where it begins. NULL only if len is 0. */
-  const char *ptr;
-  /** Its length in bytes. */
-  size_t len;
-} evs_str;
-
-/**
- * What is published: an event of a type, with data. Start with EVS_EVENT_INIT.
- *
- * The library copies what it needs before the function that is given it returns.
- */
-typedef struct evs_event {
-  /** sizeof(evs_event). */
-  size_t struct_size;
-  /**
-   * Its type, which a browser listens on. NULL for none, which browsers take as "message". It holds no CR, LF or
-   * NUL and does not begin with "stream-".
-   */
-  evs_str name;
-  /** Its data: UTF-8, sent as it is. CR, LF and CRLF each end a line, and a client sees LF between lines. */
-  evs_str data;
-  /** A comment, which clients ignore. NULL for none. */
-  evs_str comment;
-  /** How long clients should wait before they reconnect, in milliseconds, if has_retry is true. */
-  uint64_t retry_ms;
-  /** Whether retry_ms is sent. */
-  bool has_retry;
-} evs_event;
-
-/** An empty evs_event. */
-#define EVS_EVENT_INIT \
-  {sizeof(evs_event), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, false}
-
-/** What publishing gives back. Start with EVS_RECEIPT_INIT. */
-typedef struct evs_receipt {
-  /** sizeof(evs_receipt). */
-  size_t struct_size;
-  /** The place of the event, which clients see as its id: text, ended by NUL. */
-  char position[EVS_POSITION_BYTES];
-  /** Streams and subscriptions of this process that will get it. */
-  uint64_t streams;
-  /** GRIP proxies that are configured. */
-  uint64_t proxies;
-  /** Those of them that did not take the event. Only known when publishing has waited for them: else 0. */
-  uint64_t proxies_failed;
-} evs_receipt;
-
-/** An empty evs_receipt. */
-#define EVS_RECEIPT_INIT \
-  {sizeof(evs_receipt), {0}, 0, 0, 0}
-
-/**
- * Called when every GRIP proxy has taken an event or failed.
- *
- * It runs once, on a thread of evstream's, or before the publishing function returns, on the thread that called it,
- * when there is nothing to wait for: do not hold a lock that it takes. It must be short and must not block.
- *
- * @param user_data  As it was given.
- * @param status     OK when all have taken it, else the first failure: PROXY_UNAVAILABLE, PROXY_REJECTED, QUEUE_FULL
- *                   or CLOSED.
- * @param receipt    What became of it. It lives until the callback returns.
- * @param error      NULL if status is OK, else what went wrong. It lives until the callback returns.
- */
-typedef void (*evs_published_fn)(void *user_data,
-                                 evs_status status,
-                                 const evs_receipt *receipt,
-                                 const evs_error *error);
-
-/**
- * Frees what a caller has given as user_data. It is called exactly once, when no callback with that user_data is
- * running or will run any more: also when the function that was given it fails, and then before it returns.
- *
- * It may run on a thread of evstream's, and must be short and must not block. It may free objects of evstream's.
- */
-typedef void (*evs_free_fn)(void *user_data);
-
-/**
- * Called with each line of the log.
- *
- * It runs on the thread that has something to say, which other streams may need, and several may run at the same time. It
- * must be short and must not block. What evstream would log meanwhile on this thread is left out.
- *
- * @param user_data  As it was given.
- * @param level      An evs_log_level.
- * @param target     Where it comes from, such as "evstream::server". It lives until the callback returns.
- * @param message    What there is to say, without a line end. It lives until the callback returns.
- */
-typedef void (*evs_log_fn)(void *user_data, uint32_t level, evs_str target, evs_str message);
-
-/** A client's stream, as observers are told of it. */
+/** A client's stream, as observers are shown it. */
 typedef struct evs_stream_info {
   /** sizeof(evs_stream_info) of the library. */
   size_t struct_size;
@@ -612,28 +2060,30 @@ typedef struct evs_stream_info {
   const evs_str *channels;
   /** How many they are. */
   size_t channels_len;
+  /** What it is called in evs_who. */
+  evs_str id;
 } evs_stream_info;
 
-/** An event that a GRIP proxy did not get, as observers are told of it. */
+/** An event that a GRIP proxy did not get, as observers are shown it. */
 typedef struct evs_publish_failure {
   /** sizeof(evs_publish_failure) of the library. */
   size_t struct_size;
-  /** The proxy, by its control URI. */
+  /** The proxy, by its control URI; empty when it was the journal. */
   evs_str proxy;
-  /** The channel, by its name on the proxy. */
+  /** The channel, by its name on the proxy or in the journal. */
   evs_str channel;
-  /** The place of the event: text, ended by NUL. */
+  /** The place of the event: text, ended by NUL; empty when it has none. */
   char position[EVS_POSITION_BYTES];
   /** What went wrong. */
   const evs_error *error;
 } evs_publish_failure;
 
 /**
- * What is told when streams open and close, whatever drives them, and of events that a GRIP proxy did not get. Start with
- * EVS_OBSERVER_INIT; leave NULL what does not interest.
+ * What to call when streams open and close, and when a GRIP proxy or the journal did not get an event. Start
+ * with EVS_OBSERVER_INIT and set what you want to hear of.
  *
- * The callbacks run on threads of evstream's that other streams need, several at the same time. They must be short and must
- * not block. What they are shown lives until they return.
+ * The callbacks run on evstream's threads, which other streams need, several at the same time. They must be short and
+ * must not block. What they are shown lives until they return.
  */
 typedef struct evs_observer {
   /** sizeof(evs_observer). */
@@ -642,56 +2092,104 @@ typedef struct evs_observer {
   void (*stream_opened)(void *user_data, const evs_stream_info *stream);
   /** A stream has ended. The reason is an evs_close_reason. */
   void (*stream_closed)(void *user_data, const evs_stream_info *stream, uint32_t reason);
-  /** A GRIP proxy did not get an event. */
+  /** A GRIP proxy, or the journal, did not get an event. */
   void (*publish_failed)(void *user_data, const evs_publish_failure *failure);
 } evs_observer;
 
-/** An empty evs_observer. */
+/** An empty evs_observer; also by a function, for languages that cannot use the macro. */
 #define EVS_OBSERVER_INIT \
   {sizeof(evs_observer), NULL, NULL, NULL}
-
-/** Bytes that lie somewhere else. */
-typedef struct evs_bytes {
-  /** Where they begin. NULL only if len is 0. */
-  const uint8_t *ptr;
-  /** How many they are. */
-  size_t len;
-} evs_bytes;
+static inline evs_observer evs_observer_init(void) {
+  evs_observer empty = EVS_OBSERVER_INIT;
+  return empty;
+}
 
 /**
- * Called when evs_reply_poll is worth calling again.
+ * Has an observer told from now on. A hub takes one.
  *
- * It runs on a thread of evstream's that other streams need, must be short and must not block. Most do no more than to
- * wake an event loop of theirs. It may still be running when the reply is freed, until user_data_free is called.
+ * @param hub             The hub.
+ * @param observer        What to call, copied.
+ * @param user_data       What to call it with. It is freed when the hub and all that was made from it are gone.
+ * @param user_data_free  NULL, or what frees user_data.
  *
- * @param user_data  As it was given.
+ * @return OK; INVALID_ARGUMENT, also when there is an observer already; CLOSED, FORKED.
+ * @note Threads: any.
  */
-typedef void (*evs_ready_fn)(void *user_data);
+evs_status evs_hub_observe(evs_hub *hub,
+                           const evs_observer *observer,
+                           void *user_data,
+                           evs_free_fn user_data_free,
+                           evs_error **error);
+
+/** @} */
 
 /**
- * Called at each request for a stream of a mount: who is the client, and what may it read?
- *
- * It runs on a thread that is there for it, and may block. Several may run at the same time.
- *
- * @param user_data  As it was given.
- * @param request    The request. It lives until the callback returns.
- * @param access     What to decide on: evs_access_allow, evs_access_set_channels and the others. Without a word from the
- *                   callback the client is refused. It lives until the callback returns.
+ * @defgroup rights_that_change Rights that change
+ * @{
  */
-typedef void (*evs_authorize_fn)(void *user_data, const evs_request *request, evs_access *access);
+
+/** Which streams are meant: those that have all of its parts. Start with EVS_WHO_INIT. */
+typedef struct evs_who {
+  /** sizeof(evs_who). */
+  size_t struct_size;
+  /** Streams of this user, as evs_access_set_user has named them; NULL for any. */
+  evs_str user;
+  /** Streams that read this channel, among others perhaps; NULL for any. */
+  evs_str channel;
+  /** The stream with this id, as observers are shown it; NULL for any. */
+  evs_str stream;
+  /** Says that all streams are meant, when nothing is named. */
+  bool everyone;
+} evs_who;
+
+/** An empty evs_who; also by a function, for languages that cannot use the macro. */
+#define EVS_WHO_INIT \
+  {sizeof(evs_who), {NULL, 0}, {NULL, 0}, {NULL, 0}, false}
+static inline evs_who evs_who_init(void) {
+  evs_who empty = EVS_WHO_INIT;
+  return empty;
+}
 
 /**
- * Called at each request that is for no mount.
+ * Has clients come back, and be decided on anew: after a change of rights or of channels. They miss nothing by
+ * that. In all processes that share a journal.
  *
- * It runs on a thread that is there for it, and may block. Several may run at the same time.
+ * @param hub  The hub.
+ * @param who  Whose streams.
  *
- * @param user_data  As it was given.
- * @param request    The request, with its body. It lives until the callback returns.
- * @param response   What to answer; at first a 404 without a body. It lives until the callback returns.
+ * @return OK; INVALID_ARGUMENT, also when nobody is named; CLOSED, FORKED.
+ * @note Threads: any, also at the same time. It does not wait.
  */
-typedef void (*evs_respond_fn)(void *user_data, const evs_request *request, evs_response *response);
+evs_status evs_hub_reopen(evs_hub *hub,
+                          const evs_who *who,
+                          evs_error **error);
 
-/** Figures of an evs_events at one moment. Start with EVS_STATS_INIT. "So far" counts from evs_events_new on. */
+/**
+ * Ends streams whose clients are not to come back: they are told "forbidden" with the text, and get nothing
+ * that is published after this call. In all processes that share a journal. It does not keep anyone from
+ * asking again, which is for your callback to refuse.
+ *
+ * @param hub   The hub.
+ * @param who   Whose streams.
+ * @param text  What to tell the clients, of 1024 bytes at most.
+ *
+ * @return OK; INVALID_ARGUMENT, also when nobody is named; CLOSED, FORKED.
+ * @note Threads: any, also at the same time. It does not wait.
+ */
+evs_status evs_hub_disconnect(evs_hub *hub,
+                              const evs_who *who,
+                              const char *text,
+                              size_t text_len,
+                              evs_error **error);
+
+/** @} */
+
+/**
+ * @defgroup figures Figures
+ * @{
+ */
+
+/** Figures of a hub at one moment. Start with EVS_STATS_INIT. "So far" counts from evs_hub_new on. */
 typedef struct evs_stats {
   /** sizeof(evs_stats). */
   size_t struct_size;
@@ -707,7 +2205,7 @@ typedef struct evs_stats {
   uint64_t closed_slow;
   /** Streams ended so far because they reached max_age_ms. */
   uint64_t closed_max_age;
-  /** Streams ended so far because the events or their server were closed. */
+  /** Streams ended so far because the hub or the server was closed. */
   uint64_t closed_shutdown;
   /** Streams ended so far because the application let go of them. */
   uint64_t closed_dropped;
@@ -719,10 +2217,14 @@ typedef struct evs_stats {
   uint64_t resets_expired;
   /** stream-reset events so far because a stream was read too slowly. */
   uint64_t resets_overflow;
-  /** stream-reset events so far because a position was of another lifetime of the events. */
+  /** stream-reset events so far because a position was of another lifetime of the hub. */
   uint64_t resets_epoch;
-  /** Requests refused so far because of max_streams or max_streams_per_address. */
+  /** Requests refused so far because of max_streams, max_streams_per_address or max_streams_per_user. */
   uint64_t refused;
+  /** Connections to servers of evstream that carry no stream: a request is being read or answered. */
+  uint64_t connections;
+  /** Connections closed unread so far because of max_connections or max_connections_per_address. */
+  uint64_t connections_refused;
   /** Streams handed over to a GRIP proxy so far. */
   uint64_t held;
   /** Answers so far to GRIP proxies that asked for what they may have missed. */
@@ -734,270 +2236,169 @@ typedef struct evs_stats {
   /** Channels in memory now. */
   uint64_t channels;
   /** Events published so far. */
-  uint64_t events;
+  uint64_t published;
   /** Bytes of history in memory now. */
   uint64_t history_bytes;
+  /** 1 when the journal can be reached, as far as is known; 0 also without one. */
+  uint64_t journal_connected;
+  /** Milliseconds that the last event took from its place in the journal to here. */
+  uint64_t journal_lag_ms;
+  /** Times that the journal was followed from another beginning: 1 after the start. */
+  uint64_t journal_epochs;
+  /** Events of this process that wait to be appended to the journal. */
+  uint64_t journal_waiting;
+  /** Events of this process so far that the journal did not get. */
+  uint64_t journal_failed;
+  /** Requests refused so far because of their tokens. */
+  uint64_t tokens_refused;
 } evs_stats;
 
-/** An empty evs_stats. */
+/** An empty evs_stats; also by a function, for languages that cannot use the macro. */
 #define EVS_STATS_INIT \
-  {sizeof(evs_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-
-/** What a subscription gives. Start with EVS_MESSAGE_INIT. */
-typedef struct evs_message {
-  /** sizeof(evs_message). */
-  size_t struct_size;
-  /** What it is; an evs_message_kind. */
-  uint32_t kind;
-  /** The place of the event, or the place after which reading goes on: text, ended by NUL. */
-  char position[EVS_POSITION_BYTES];
-  /** The channel of an event; empty for a reset. */
-  evs_str channel;
-  /** The type of an event; NULL if it has none. */
-  evs_str name;
-  /** The data of an event, with LF between its lines. */
-  evs_str data;
-  /** The channels that have lost events, for a reset. */
-  const evs_str *channels;
-  /** How many they are; 0 for an event. */
-  size_t channels_len;
-} evs_message;
-
-/** An empty evs_message. */
-#define EVS_MESSAGE_INIT \
-  {sizeof(evs_message), 0, {0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, 0}
-
-/**
- * Called with each message of a subscription, one after the other.
- *
- * It runs on a thread of the subscription's own, and may block. It is not called any more when the events are closed or the
- * subscription is freed, except that it may be running then, until user_data_free is called.
- *
- * @param user_data  As it was given.
- * @param message    The message. It lives until the callback returns.
- */
-typedef void (*evs_message_fn)(void *user_data, const evs_message *message);
-
-/** A view of a text that is ended by NUL, which must live as long as the view is used. NULL is an empty text. */
-static inline evs_str evs_str_z(const char *text) {
-  evs_str view = {text, text != NULL ? strlen(text) : 0};
-  return view;
+  {sizeof(evs_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+static inline evs_stats evs_stats_init(void) {
+  evs_stats empty = EVS_STATS_INIT;
+  return empty;
 }
 
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
+/**
+ * Gives the figures of this moment.
+ *
+ * @param hub    The hub.
+ * @param stats  A structure started with EVS_STATS_INIT.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_stats(evs_hub *hub, evs_stats *stats, evs_error **error);
 
-/* ---- Access -------------------------------------------------------------------------------------------- */
+/** @} */
 
 /**
- * Makes an access, for evs_events_open. Callbacks are given one and need not make it.
- *
- * @param access  Where to put it. The caller owns it; free with evs_access_free.
- * @param error   NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any.
+ * @defgroup metrics_and_health Metrics and health
+ * @{
  */
-evs_status evs_access_new(evs_access **access, evs_error **error);
 
 /**
- * Allows the channels that the client names in the query, whatever they are.
+ * Writes the metrics of this moment for Prometheus and what reads its format.
  *
- * @param access  The access.
- * @param error   NULL, or where to put the error.
+ * Counters begin at 0 with the hub. No label has a value that a client can choose.
  *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this access.
+ * @param hub          The hub.
+ * @param openmetrics  true for OpenMetrics 1.0, "application/openmetrics-text; version=1.0.0; charset=utf-8"; false for
+ *                     the older format, "text/plain; version=0.0.4; charset=utf-8".
+ * @param text         Where to store it; free with evs_text_free.
+ *
+ * @return OK, INVALID_ARGUMENT, FORKED.
+ * @note Threads: any, also at the same time.
  */
-evs_status evs_access_allow(evs_access *access, evs_error **error);
-
-/**
- * Gives these channels, whatever the client names in the query.
- *
- * @param access        The access.
- * @param channels      The names of the channels, copied. Beyond UTF-8 they are checked when the stream is opened.
- * @param channels_len  How many they are. With none the client is told that there is no channel.
- * @param error         NULL, or where to put the error.
- *
- * Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT.
- * Threads: one at a time for this access.
- */
-evs_status evs_access_set_channels(evs_access *access,
-                                   const evs_str *channels,
-                                   size_t channels_len,
-                                   evs_error **error);
-
-/**
- * Names the user behind the stream.
- *
- * @param access    The access.
- * @param user      The user, copied.
- * @param user_len  Its length in bytes.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this access.
- */
-evs_status evs_access_set_user(evs_access *access, const char *user, size_t user_len, evs_error **error);
-
-/**
- * Refuses: the client is told "forbidden" in a stream-error, and a browser does not come back.
- *
- * @param access    The access.
- * @param text      What to tell the client, copied.
- * @param text_len  Its length in bytes.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this access.
- */
-evs_status evs_access_forbid(evs_access *access, const char *text, size_t text_len, evs_error **error);
-
-/**
- * Says that the application has failed: the client is told "internal-error" in a stream-error, and does not come back.
- *
- * @param access    The access.
- * @param text      What to tell the client, copied.
- * @param text_len  Its length in bytes.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this access.
- */
-evs_status evs_access_fail(evs_access *access,
-                           const char *text,
-                           size_t text_len,
+evs_status evs_hub_metrics(evs_hub *hub,
+                           bool openmetrics,
+                           evs_text **text,
                            evs_error **error);
 
 /**
- * Frees it. NULL is allowed, and so is an access that a callback was given, which is then left alone.
+ * Says whether the process can serve, and what is wrong, as JSON: {"ready":true,"live":true,"problems":[]}.
  *
- * Threads: any, but for one object only once, and when no other function uses it.
+ * ready: whether new clients should be sent here. live: whether the process can still recover by itself, or should be
+ * started anew. problems: what is wrong, in words for people.
+ *
+ * @param hub    The hub. In a forked child it is not ready.
+ * @param ready  NULL, or where to store whether it is ready.
+ * @param live   NULL, or where to store whether it is live.
+ * @param text   NULL, or where to store the JSON; free with evs_text_free.
+ *
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any, also at the same time.
  */
-void evs_access_free(evs_access *access);
+evs_status evs_hub_health(evs_hub *hub,
+                          bool *ready,
+                          bool *live,
+                          evs_text **text,
+                          evs_error **error);
 
-/* ---- Channels ------------------------------------------------------------------------------------------ */
+/** @} */
 
 /**
- * Gives the channel of a name, which comes to be by this.
- *
- * @param events    The events.
- * @param name      The name: UTF-8, 1 to 256 bytes, no control characters.
- * @param name_len  Its length in bytes.
- * @param channel   Where to put it. The caller owns it; free with evs_channel_free.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED.
- * Threads: any, also at the same time.
+ * @defgroup the_log The log
+ * @{
  */
-evs_status evs_events_channel(const evs_events *events,
-                              const char *name,
-                              size_t name_len,
-                              evs_channel **channel,
-                              evs_error **error);
+
+/** How much a line of the log matters. */
+EVS_ENUM(evs_log_level) {
+  /** Nothing is logged. */
+  EVS_LOG_LEVEL_OFF = 0,
+  /** Something failed that should not. */
+  EVS_LOG_LEVEL_ERROR = 1,
+  /** Something is wrong with the settings, a proxy or the system. */
+  EVS_LOG_LEVEL_WARN = 2,
+  /** What an operator may want to know. */
+  EVS_LOG_LEVEL_INFO = 3,
+  /** What helps to find a fault. */
+  EVS_LOG_LEVEL_DEBUG = 4,
+  /** Everything. */
+  EVS_LOG_LEVEL_TRACE = 5,
+};
 
 /**
- * Its name, which lives as long as it; empty if channel is NULL.
+ * Called with each line of the log.
  *
- * Threads: any, also at the same time.
+ * It runs on the thread that has something to say, which other streams may need, several at the same time. It must be
+ * short and must not block. What evstream would log meanwhile on this thread is left out.
+ *
+ * @param user_data  As you gave it.
+ * @param level      An evs_log_level.
+ * @param target     Where it comes from, such as "evstream::server". It lives until the callback returns.
+ * @param message    What there is to say, without a line end. It lives until the callback returns.
  */
-evs_str evs_channel_name(const evs_channel *channel);
+typedef void (*evs_log_fn)(void *user_data, uint32_t level, evs_str target, evs_str message);
 
 /**
- * Streams and subscriptions of this process that read it now; 0 if channel is NULL.
+ * Sends the log of the whole process to a callback, in place of the one before. Until it is called, errors go to the
+ * standard error: events that are lost, and faults of the library.
  *
- * Threads: any, also at the same time.
- */
-uint64_t evs_channel_streams(const evs_channel *channel);
-
-/**
- * Publishes an event to it, as evs_events_publish does.
- *
- * @param channel  The channel.
- * @param event    The event.
- * @param receipt  NULL, or a structure for what is known of it now, started with EVS_RECEIPT_INIT.
- * @param error    NULL, or where to put the error.
- *
- * Status: OK, INVALID_EVENT, TOO_LARGE, INVALID_ARGUMENT, CLOSED, FORKED, IO.
- * Threads: any, also at the same time.
- */
-evs_status evs_channel_publish(const evs_channel *channel,
-                               const evs_event *event,
-                               evs_receipt *receipt,
-                               evs_error **error);
-
-/**
- * Publishes an event to it and waits for the GRIP proxies, as evs_events_publish_wait does.
- *
- * @param channel     The channel.
- * @param event       The event.
- * @param timeout_ms  How long to wait, in milliseconds, or EVS_FOREVER.
- * @param receipt     NULL, or a structure for what became of it, started with EVS_RECEIPT_INIT.
- * @param error       NULL, or where to put the error.
- *
- * Status: those of evs_channel_publish; PROXY_UNAVAILABLE, PROXY_REJECTED, QUEUE_FULL, TIMEOUT, IN_CALLBACK.
- * Threads: any, also at the same time.
- */
-evs_status evs_channel_publish_wait(const evs_channel *channel,
-                                    const evs_event *event,
-                                    uint64_t timeout_ms,
-                                    evs_receipt *receipt,
-                                    evs_error **error);
-
-/**
- * Publishes an event to it and calls back when the GRIP proxies have answered, as evs_events_publish_async does.
- *
- * @param channel         The channel.
- * @param event           The event.
- * @param receipt         NULL, or a structure for what is known of it now, started with EVS_RECEIPT_INIT.
- * @param published       What to call. It is called once if this returns OK, and not at all if not.
- * @param user_data       What to call it with.
+ * @param level           An evs_log_level: what is logged, with everything that matters more.
+ * @param log             What to call, or NULL to log nothing.
+ * @param user_data       What to call it with. It is freed when another callback has taken its place and it is not
+ *                        running.
  * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
  *
- * Status: those of evs_channel_publish.
- * Threads: any, also at the same time.
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any.
  */
-evs_status evs_channel_publish_async(const evs_channel *channel,
-                                     const evs_event *event,
-                                     evs_receipt *receipt,
-                                     evs_published_fn published,
-                                     void *user_data,
-                                     evs_free_fn user_data_free,
-                                     evs_error **error);
+evs_status evs_log_set(uint32_t level,
+                       evs_log_fn log,
+                       void *user_data,
+                       evs_free_fn user_data_free,
+                       evs_error **error);
+
+/** @} */
 
 /**
- * Frees it. NULL is allowed. The channel itself and its history stay.
- *
- * Threads: any, also a callback, but for one object only once, and when no other function uses it.
+ * @defgroup settings Settings
+ * @{
  */
-void evs_channel_free(evs_channel *channel);
-
-/* ---- Settings ------------------------------------------------------------------------------------------ */
 
 /**
  * Makes settings at their defaults.
  *
- * @param config  Where to put them. The caller owns them; free with evs_config_free.
- * @param error   NULL, or where to put the error.
+ * @param config  Where to store them; free with evs_config_free.
  *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any.
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: any.
  */
 evs_status evs_config_new(evs_config **config, evs_error **error);
 
 /**
  * Sets a setting that is a number.
  *
- * @param config      The settings.
- * @param option      The setting, as EVS_OPTION_... which stands for its name and length.
- * @param option_len  Length of the name, in bytes.
- * @param value       Its value, in the unit at the end of its name.
- * @param error       NULL, or where to put the error, which says what is allowed.
+ * @param config  The settings.
+ * @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+ * @param value   Its value, in the unit at the end of its name.
  *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
- * Threads: one at a time for these settings.
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was, and the error says what is
+ *         allowed.
+ * @note Threads: one at a time for these settings.
  */
 evs_status evs_config_set_integer(evs_config *config,
                                   const char *option,
@@ -1006,16 +2407,15 @@ evs_status evs_config_set_integer(evs_config *config,
                                   evs_error **error);
 
 /**
- * Sets a setting that is yes or no.
+ * Sets a setting that is a flag.
  *
- * @param config      The settings.
- * @param option      The setting, as EVS_OPTION_... which stands for its name and length.
- * @param option_len  Length of the name, in bytes.
- * @param value       Its value.
- * @param error       NULL, or where to put the error, which says what is allowed.
+ * @param config  The settings.
+ * @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+ * @param value   Its value.
  *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
- * Threads: one at a time for these settings.
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was, and the error says what is
+ *         allowed.
+ * @note Threads: one at a time for these settings.
  */
 evs_status evs_config_set_flag(evs_config *config,
                                const char *option,
@@ -1024,18 +2424,16 @@ evs_status evs_config_set_flag(evs_config *config,
                                evs_error **error);
 
 /**
- * Sets any setting by a text: a word or secret as it is, a number in digits, yes or no as "true" or "false", a list
- * as its one element. This is for values that come from the environment or a command line.
+ * Sets any setting by a text: a word or secret as it is, a number in digits, a flag as "true" or "false", a list as
+ * its one element. It is for values from the environment or a command line.
  *
- * @param config      The settings.
- * @param option      The setting, as EVS_OPTION_... which stands for its name and length.
- * @param option_len  Length of the name, in bytes.
- * @param value       Its value, copied.
- * @param value_len   Length of the value, in bytes.
- * @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+ * @param config  The settings.
+ * @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+ * @param value   Its value, copied.
  *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
- * Threads: one at a time for these settings.
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was; the error says what is allowed,
+ *         and never shows a secret.
+ * @note Threads: one at a time for these settings.
  */
 evs_status evs_config_set_text(evs_config *config,
                                const char *option,
@@ -1047,15 +2445,13 @@ evs_status evs_config_set_text(evs_config *config,
 /**
  * Sets a setting that is a list, in place of what it was.
  *
- * @param config      The settings.
- * @param option      The setting, as EVS_OPTION_... which stands for its name and length.
- * @param option_len  Length of the name, in bytes.
- * @param values      Its elements, copied. NULL is allowed if values_len is 0.
- * @param values_len  How many they are.
- * @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+ * @param config  The settings.
+ * @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+ * @param values  Its elements, copied. NULL is allowed if values_len is 0.
  *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
- * Threads: one at a time for these settings.
+ * @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was; the error says what is allowed,
+ *         and never shows a secret.
+ * @note Threads: one at a time for these settings.
  */
 evs_status evs_config_set_list(evs_config *config,
                                const char *option,
@@ -1065,923 +2461,422 @@ evs_status evs_config_set_list(evs_config *config,
                                evs_error **error);
 
 /**
- * Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other GRIP
- * libraries do, where these are set and not empty.
+ * Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other
+ * GRIP libraries do, where these are set and not empty. evs_hub_new checks what they mean.
  *
  * @param config  The settings.
- * @param error   NULL, or where to put the error.
  *
- * Status: OK, INVALID_ARGUMENT. What the values mean is checked by evs_events_new.
- * Threads: one at a time for these settings, and not while another thread changes the environment.
+ * @return OK, INVALID_ARGUMENT.
+ * @note Threads: one at a time for these settings, and not while another thread changes the environment.
  */
 evs_status evs_config_grip_from_env(evs_config *config,
                                     evs_error **error);
 
 /**
- * Frees settings. NULL is allowed. What was made with them keeps its copy.
+ * Frees settings. A hub that was made with them has its copy.
  *
- * Threads: any, but for one object only once.
+ * @note Threads: any.
  */
 void evs_config_free(evs_config *config);
 
-/* ---- Errors -------------------------------------------------------------------------------------------- */
+/**
+ * Events each channel keeps for clients that come back. 0 turns history off: then a client that missed an
+ * event is told so with a stream-reset. An integer from 0 to 10000000; default 1000.
+ */
+#define EVS_OPTION_HISTORY_EVENTS EVS_LITERAL(EVS_OPTION_HISTORY_EVENTS_NAME)
+#define EVS_OPTION_HISTORY_EVENTS_NAME "history_events"
 
 /**
- * The status that the failed function returned; EVS_STATUS_INVALID_ARGUMENT if error is NULL.
- *
- * Threads: any.
+ * How long an event is kept, in milliseconds. An integer from 1 to 86400000; default 300000.
  */
-evs_status evs_error_status(const evs_error *error);
+#define EVS_OPTION_HISTORY_AGE_MS EVS_LITERAL(EVS_OPTION_HISTORY_AGE_MS_NAME)
+#define EVS_OPTION_HISTORY_AGE_MS_NAME "history_age_ms"
 
 /**
- * What was wrong and what is allowed: one or two sentences for people, ended by NUL. Never NULL, and without secrets.
- * The wording may change with any version.
- *
- * The text belongs to the error and lives as long as it; "" if error is NULL.
- *
- * Threads: any.
+ * Bytes that all channels together keep; the oldest events of all channels make room first. The newest event
+ * is kept whatever its size. A channel that has events counts as some 300 bytes, and channels without any,
+ * which are kept for three minutes, take an eighth of this at most where there are many. An integer from
+ * 4096 to 1099511627776; default 67108864.
  */
-const char *evs_error_message(const evs_error *error);
+#define EVS_OPTION_HISTORY_BYTES EVS_LITERAL(EVS_OPTION_HISTORY_BYTES_NAME)
+#define EVS_OPTION_HISTORY_BYTES_NAME "history_bytes"
 
 /**
- * Frees an error. NULL is allowed, and so is an error that a callback was given, which is then left alone.
- *
- * Threads: any, but for one error only once.
+ * Events a channel with open streams keeps at least, which is how far a slow stream may fall behind. An
+ * integer from 1 to 10000000; default 16384.
  */
-void evs_error_free(evs_error *error);
-
-/* ---- Events of an application -------------------------------------------------------------------------- */
+#define EVS_OPTION_BACKLOG_EVENTS EVS_LITERAL(EVS_OPTION_BACKLOG_EVENTS_NAME)
+#define EVS_OPTION_BACKLOG_EVENTS_NAME "backlog_events"
 
 /**
- * Makes an application's events.
- *
- * @param config  The settings, copied. NULL stands for all defaults.
- * @param events  Where to put them. The caller owns them; free with evs_events_free.
- * @param error   NULL, or where to put the error.
- *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
- * Threads: any.
+ * Channels one stream may have; 18 at most with a GRIP proxy, 17 with user_channel. An integer from 1 to
+ * 1000; default 10.
  */
-evs_status evs_events_new(const evs_config *config, evs_events **events, evs_error **error);
+#define EVS_OPTION_CHANNEL_LIMIT EVS_LITERAL(EVS_OPTION_CHANNEL_LIMIT_NAME)
+#define EVS_OPTION_CHANNEL_LIMIT_NAME "channel_limit"
 
 /**
- * Publishes an event to a channel. Never waits for a client or a proxy: streams of this process have it queued when this
- * returns, and GRIP proxies are sent it in the background.
- *
- * @param events       The events.
- * @param channel      The name of the channel: UTF-8, 1 to 256 bytes, no control characters.
- * @param channel_len  Its length in bytes.
- * @param event        The event.
- * @param receipt      NULL, or a structure for what is known of it now, started with EVS_RECEIPT_INIT.
- * @param error        NULL, or where to put the error.
- *
- * Status: OK, INVALID_CHANNEL, INVALID_EVENT, TOO_LARGE, INVALID_ARGUMENT, CLOSED, FORKED; IO when the threads that publish
- * to proxies cannot be started.
- * Threads: any, also at the same time.
+ * Largest event, in bytes of data and comment. An integer from 1 to 1073741824; default 1048576.
  */
-evs_status evs_events_publish(const evs_events *events,
-                              const char *channel,
-                              size_t channel_len,
-                              const evs_event *event,
-                              evs_receipt *receipt,
-                              evs_error **error);
+#define EVS_OPTION_MAX_EVENT_BYTES EVS_LITERAL(EVS_OPTION_MAX_EVENT_BYTES_NAME)
+#define EVS_OPTION_MAX_EVENT_BYTES_NAME "max_event_bytes"
 
 /**
- * Publishes an event to a channel, and waits until every GRIP proxy has taken it or failed. Without proxies it is
- * evs_events_publish.
- *
- * @param events       The events.
- * @param channel      The name of the channel: UTF-8, 1 to 256 bytes, no control characters.
- * @param channel_len  Its length in bytes.
- * @param event        The event.
- * @param timeout_ms   How long to wait, in milliseconds, or EVS_FOREVER.
- * @param receipt      NULL, or a structure for what became of it, started with EVS_RECEIPT_INIT. It is filled in whenever
- *                     the event was published, also if the status is that of a proxy or TIMEOUT.
- * @param error        NULL, or where to put the error, which tells of all proxies that failed.
- *
- * Status: OK; PROXY_UNAVAILABLE, PROXY_REJECTED or QUEUE_FULL of the first proxy that failed; TIMEOUT, after which
- * delivery goes on all the same; IN_CALLBACK in a callback that must be short; and those of evs_events_publish.
- * Threads: any, also at the same time.
+ * Milliseconds without an event after which a keep-alive is sent. 0 turns keep-alives off. An integer from 0
+ * to 3600000; default 20000.
  */
-evs_status evs_events_publish_wait(const evs_events *events,
-                                   const char *channel,
-                                   size_t channel_len,
-                                   const evs_event *event,
-                                   uint64_t timeout_ms,
-                                   evs_receipt *receipt,
-                                   evs_error **error);
+#define EVS_OPTION_KEEP_ALIVE_MS EVS_LITERAL(EVS_OPTION_KEEP_ALIVE_MS_NAME)
+#define EVS_OPTION_KEEP_ALIVE_MS_NAME "keep_alive_ms"
 
 /**
- * Publishes an event to a channel, and calls back when every GRIP proxy has taken it or failed.
- *
- * @param events          The events.
- * @param channel         The name of the channel: UTF-8, 1 to 256 bytes, no control characters.
- * @param channel_len     Its length in bytes.
- * @param event           The event.
- * @param receipt         NULL, or a structure for what is known of it now, started with EVS_RECEIPT_INIT.
- * @param published       What to call. It is called once if this returns OK, and not at all if not.
- * @param user_data       What to call it with.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: those of evs_events_publish.
- * Threads: any, also at the same time.
+ * Sends keep-alives as a comment, which a page does not see, instead of a keep-alive event. A flag; default
+ * false.
  */
-evs_status evs_events_publish_async(const evs_events *events,
-                                    const char *channel,
-                                    size_t channel_len,
-                                    const evs_event *event,
-                                    evs_receipt *receipt,
-                                    evs_published_fn published,
-                                    void *user_data,
-                                    evs_free_fn user_data_free,
-                                    evs_error **error);
+#define EVS_OPTION_KEEP_ALIVE_COMMENT EVS_LITERAL(EVS_OPTION_KEEP_ALIVE_COMMENT_NAME)
+#define EVS_OPTION_KEEP_ALIVE_COMMENT_NAME "keep_alive_comment"
 
 /**
- * Ends everything: refuses further publishing, asks each client to come back later, ends the streams, servers and
- * subscriptions, delivers what waits for GRIP proxies, and ends the threads. Closing again does nothing.
- *
- * Every blocking call on what was made from these events returns. When it returns OK no thread of these events is left.
- *
- * @param events       The events.
- * @param timeout_ms   How long it may take, in milliseconds, or EVS_FOREVER.
- * @param undelivered  NULL, or where to put how many events a GRIP proxy did not get in that time, counted once per proxy.
- * @param error        NULL, or where to put the error.
- *
- * Status: OK; TIMEOUT when a callback was still running; INVALID_ARGUMENT, FORKED; IN_CALLBACK when a callback calls it.
- * Threads: any, also at the same time, but from no callback.
+ * Milliseconds in which a client's socket must accept at least one byte before its stream, or another
+ * answer, is given up and the connection closed. An integer from 10 to 3600000; default 30000.
  */
-evs_status evs_events_close(const evs_events *events,
-                            uint64_t timeout_ms,
-                            uint64_t *undelivered,
-                            evs_error **error);
+#define EVS_OPTION_WRITE_TIMEOUT_MS EVS_LITERAL(EVS_OPTION_WRITE_TIMEOUT_MS_NAME)
+#define EVS_OPTION_WRITE_TIMEOUT_MS_NAME "write_timeout_ms"
 
 /**
- * Frees events. NULL is allowed. Never blocks: what was not closed before ends at once, its threads soon after.
- *
- * What was made from the events and is not freed yet can still be used, and keeps them alive.
- *
- * Threads: any, also a callback, but for one object only once, and when no other function uses it.
+ * What a stream that has fallen behind the backlog gets: reset tells it and goes on, close closes it so that
+ * the client comes back. A text, one of reset, close; default reset.
  */
-void evs_events_free(evs_events *events);
-
-/* ---- Log ----------------------------------------------------------------------------------------------- */
+#define EVS_OPTION_SLOW_CLIENT EVS_LITERAL(EVS_OPTION_SLOW_CLIENT_NAME)
+#define EVS_OPTION_SLOW_CLIENT_NAME "slow_client"
 
 /**
- * Sends the log of the whole process to a callback, in place of the one that was set before. At first there is none, and
- * nothing is logged.
- *
- * @param level           An evs_log_level: what is logged, and everything that matters more.
- * @param log             What to call, or NULL to log nothing.
- * @param user_data       What to call it with. It is freed when another callback takes its place and it is not running.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any.
+ * Milliseconds after which a stream is closed so that the client comes back; up to a tenth is added at
+ * random. 0 lets streams live for ever. An integer from 0 to 604800000; default 0.
  */
-evs_status evs_log_set(uint32_t level,
-                       evs_log_fn log,
-                       void *user_data,
-                       evs_free_fn user_data_free,
-                       evs_error **error);
-
-/* ---- Observers ----------------------------------------------------------------------------------------- */
+#define EVS_OPTION_MAX_AGE_MS EVS_LITERAL(EVS_OPTION_MAX_AGE_MS_NAME)
+#define EVS_OPTION_MAX_AGE_MS_NAME "max_age_ms"
 
 /**
- * Has an observer told of streams from now on. There can be one.
- *
- * @param events          The events.
- * @param observer        What to call, copied.
- * @param user_data       What to call it with. It is freed when the events are gone.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK; INVALID_ARGUMENT, also when there is an observer already; CLOSED, FORKED.
- * Threads: any.
+ * Milliseconds after which a stream is closed so that the client comes back and the application decides anew
+ * whether it may read; up to a tenth is added at random. 0 lets a decision hold for as long as the stream.
+ * An integer from 0 to 604800000; default 0.
  */
-evs_status evs_events_observe(const evs_events *events,
-                              const evs_observer *observer,
-                              void *user_data,
-                              evs_free_fn user_data_free,
-                              evs_error **error);
-
-/* ---- Replies ------------------------------------------------------------------------------------------- */
+#define EVS_OPTION_REAUTHORIZE_MS EVS_LITERAL(EVS_OPTION_REAUTHORIZE_MS_NAME)
+#define EVS_OPTION_REAUTHORIZE_MS_NAME "reauthorize_ms"
 
 /**
- * Answers a request that an HTTP server of yours has received.
- *
- * @param events   The events.
- * @param request  The request.
- * @param access   Who the client is and what it may read. NULL allows any channel that it names in the query.
- * @param reply    Where to put the reply. The caller owns it; free with evs_reply_free.
- * @param error    NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT, CLOSED, FORKED. A request that is refused is OK too: the reply says so to the client.
- * Threads: any, also at the same time.
+ * Milliseconds a client is asked to wait when the server closes its stream, or cannot open one now (then a
+ * second at least); up to as much again is added, another part of it for each client, so that they do not
+ * come back all at once. An integer from 0 to 3600000; default 2000.
  */
-evs_status evs_events_open(const evs_events *events,
-                           const evs_request *request,
-                           const evs_access *access,
-                           evs_reply **reply,
-                           evs_error **error);
+#define EVS_OPTION_RETRY_MS EVS_LITERAL(EVS_OPTION_RETRY_MS_NAME)
+#define EVS_OPTION_RETRY_MS_NAME "retry_ms"
 
 /**
- * Answers a request that needs no word from the application: preflight, what is malformed, and what a GRIP proxy asks for
- * on behalf of a stream it holds.
- *
- * evs_events_open does this too. Call it first when deciding on access is costly, or must not happen for a proxy's request,
- * which carries no cookies.
- *
- * @param events   The events.
- * @param request  The request.
- * @param reply    Where to put the reply, or NULL if the application is to decide. The caller owns it; free with
- *                 evs_reply_free.
- * @param error    NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT, CLOSED, FORKED.
- * Threads: any, also at the same time.
+ * Streams open at once; one more client is asked to come back later. 0 sets no limit. An integer from 0 to
+ * 100000000; default 0.
  */
-evs_status evs_events_screen(const evs_events *events,
-                             const evs_request *request,
-                             evs_reply **reply,
-                             evs_error **error);
+#define EVS_OPTION_MAX_STREAMS EVS_LITERAL(EVS_OPTION_MAX_STREAMS_NAME)
+#define EVS_OPTION_MAX_STREAMS_NAME "max_streams"
 
 /**
- * Its HTTP status, such as 200; 0 if reply is NULL.
- *
- * Threads: any, also at the same time.
+ * Streams open at once from one client address, or from one /64 network of IPv6; one more client is asked to
+ * come back later. 0 sets no limit. An integer from 0 to 100000000; default 0.
  */
-uint32_t evs_reply_status(const evs_reply *reply);
+#define EVS_OPTION_MAX_STREAMS_PER_ADDRESS EVS_LITERAL(EVS_OPTION_MAX_STREAMS_PER_ADDRESS_NAME)
+#define EVS_OPTION_MAX_STREAMS_PER_ADDRESS_NAME "max_streams_per_address"
 
 /**
- * How many headers it has; 0 if reply is NULL.
- *
- * Threads: any, also at the same time.
+ * Streams open at once in this process of one user, as the application names them; over_user_limit says what
+ * becomes of one more. Streams that a GRIP proxy holds do not count. 0 sets no limit. An integer from 0 to
+ * 100000000; default 0.
  */
-size_t evs_reply_header_count(const evs_reply *reply);
+#define EVS_OPTION_MAX_STREAMS_PER_USER EVS_LITERAL(EVS_OPTION_MAX_STREAMS_PER_USER_NAME)
+#define EVS_OPTION_MAX_STREAMS_PER_USER_NAME "max_streams_per_user"
 
 /**
- * Gives one of its headers. They say nothing of the framing, which is for you to choose.
- *
- * @param reply  The reply.
- * @param index  Which, from 0 on, in the order to send them.
- * @param name   NULL, or where to put the name, ended by NUL, which lives as long as the reply. Empty if there is none.
- * @param value  NULL, or where to put the value, ended by NUL, which lives as long as the reply. Empty if there is none.
- *
- * Gives back whether there is one, which is never so if reply is NULL.
- * Threads: any, also at the same time.
+ * Has each stream of a user, as the application names them, read the user's own channel too, which
+ * publish_to_user publishes to. It leaves channel_limit one less with a GRIP proxy, and users' names 250
+ * bytes. A flag; default false.
  */
-bool evs_reply_header_at(const evs_reply *reply,
-                         size_t index,
-                         evs_str *name,
-                         evs_str *value);
+#define EVS_OPTION_USER_CHANNEL EVS_LITERAL(EVS_OPTION_USER_CHANNEL_NAME)
+#define EVS_OPTION_USER_CHANNEL_NAME "user_channel"
 
 /**
- * Whether the body goes on after its first bytes. If not, the first bytes are all of it.
- *
- * Threads: any, also at the same time.
+ * The secret that signs tickets, 16 bytes or more, the same in all processes; a random one of this process
+ * when it is not set, so that the tickets of others and of before a restart are refused. A journal needs it
+ * to be set. A text; default none.
  */
-bool evs_reply_has_stream(const evs_reply *reply);
+#define EVS_OPTION_TICKET_SECRET EVS_LITERAL(EVS_OPTION_TICKET_SECRET_NAME)
+#define EVS_OPTION_TICKET_SECRET_NAME "ticket_secret"
 
 /**
- * The first bytes of its body, which live as long as it. Send them at once, with the head.
- *
- * evs_reply_next and evs_reply_adopt_fd begin with them, unless evs_reply_skip_body was called.
- *
- * Threads: any, also at the same time.
+ * What happens when a user opens one stream more: replace ends the oldest, which may be a client that is
+ * gone and has not been missed yet, and tells it to come back in a day; refuse asks the new client to come
+ * back later. A text, one of replace, refuse; default replace.
  */
-evs_bytes evs_reply_body(const evs_reply *reply);
+#define EVS_OPTION_OVER_USER_LIMIT EVS_LITERAL(EVS_OPTION_OVER_USER_LIMIT_NAME)
+#define EVS_OPTION_OVER_USER_LIMIT_NAME "over_user_limit"
 
 /**
- * Says that you have sent the first bytes of the body yourself. NULL is allowed.
- *
- * Threads: one at a time for this reply.
+ * Proxies whose word on clients' addresses counts: addresses, networks such as 10.0.0.0/8, and unix for
+ * requests without an address, as they come by a Unix socket. The client is the right-most in
+ * forwarded_header that is none of these; limits per address go by it, and what functions for access are
+ * shown. A list of texts; default none.
  */
-void evs_reply_skip_body(evs_reply *reply);
+#define EVS_OPTION_TRUSTED_PROXIES EVS_LITERAL(EVS_OPTION_TRUSTED_PROXIES_NAME)
+#define EVS_OPTION_TRUSTED_PROXIES_NAME "trusted_proxies"
 
 /**
- * The status line and headers as HTTP/1.1 has them, with the framing and the empty line at the end: for servers that write
- * to a socket themselves.
- *
- * @param reply    The reply.
- * @param framing  An evs_framing. A body without a stream gets a Content-Length in any case.
- * @param head     Where to put it. It lives as long as the reply, and until the next call of this function.
- * @param error    NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this reply.
+ * Where those proxies say whom a request comes from: the one header that they write. A client may write the
+ * other. A text, one of x-forwarded-for, forwarded; default x-forwarded-for.
  */
-evs_status evs_reply_head(evs_reply *reply,
-                          uint32_t framing,
-                          evs_str *head,
-                          evs_error **error);
+#define EVS_OPTION_FORWARDED_HEADER EVS_LITERAL(EVS_OPTION_FORWARDED_HEADER_NAME)
+#define EVS_OPTION_FORWARDED_HEADER_NAME "forwarded_header"
 
 /**
- * Lets evstream write the body to the client's socket from now on.
- *
- * You have sent the head, with the framing it announces, and perhaps the first bytes of the body (evs_reply_skip_body), and
- * nothing of it waits in a buffer. The socket is plain TCP or Unix, without TLS. evstream works on a duplicate of the
- * descriptor, which it closes when the stream ends: close yours after this call, without writing to it or shutting it down.
- * The socket becomes non-blocking for both.
- *
- * @param reply    The reply. What remains of it is its status and headers, and freeing it.
- * @param fd       The socket.
- * @param framing  An evs_framing: what the head has announced.
- * @param error    NULL, or where to put the error.
- *
- * Status: OK; INVALID_ARGUMENT when there is no stream, or it is pulled already, or was given away; IO when the descriptor
- * cannot be used; CLOSED, FORKED. When this fails the reply is as it was, but that after IO its stream may be gone.
- * Threads: one at a time for this reply.
+ * Origins that may read streams across sites: exact, as browsers send them, such as https://example.com, or
+ * * for any. A list of texts; default none.
  */
-evs_status evs_reply_adopt_fd(evs_reply *reply,
-                              int fd,
-                              uint32_t framing,
-                              evs_error **error);
+#define EVS_OPTION_CORS_ORIGINS EVS_LITERAL(EVS_OPTION_CORS_ORIGINS_NAME)
+#define EVS_OPTION_CORS_ORIGINS_NAME "cors_origins"
 
 /**
- * Takes the next bytes of the body, without framing, and waits for them if need be. The first come at once.
- *
- * @param reply       The reply.
- * @param timeout_ms  How long to wait, in milliseconds. 0 does not wait; EVS_FOREVER waits until the events are closed.
- * @param chunk       Where to put them. They live until the next call for this reply, and are never empty.
- * @param error       NULL, or where to put the error.
- *
- * Status: OK; ENDED when the body is complete; TIMEOUT, after which to call it again; IN_CALLBACK when it would wait in a
- * callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the stream was read; when
- * they are closed later, a last chunk asks the client to come back, and then it is ENDED.
- * Threads: one at a time for this reply.
+ * Lets pages of those origins send cookies. WARNING: with * any site can then read what its visitors may
+ * read. A flag; default false.
  */
-evs_status evs_reply_next(evs_reply *reply,
-                          uint64_t timeout_ms,
-                          evs_bytes *chunk,
-                          evs_error **error);
+#define EVS_OPTION_CORS_CREDENTIALS EVS_LITERAL(EVS_OPTION_CORS_CREDENTIALS_NAME)
+#define EVS_OPTION_CORS_CREDENTIALS_NAME "cors_credentials"
 
 /**
- * Takes the next bytes of the body if there are any, and else calls back when there may be. This is for event loops.
- *
- * @param reply           The reply.
- * @param chunk           Where to put the bytes. They live until the next call for this reply, and are never empty.
- * @param ready           What to call when it is worth calling this again. It is called at most once, and not any more after
- *                        the next call for this reply, except that it may be running.
- * @param user_data       What to call it with.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK and ENDED, and then ready is not called; PENDING, and then it is; INVALID_ARGUMENT, IO, CLOSED, FORKED.
- * Threads: one at a time for this reply.
+ * Request headers those pages may set besides Last-Event-ID and Cache-Control. A list of texts; default
+ * none.
  */
-evs_status evs_reply_poll(evs_reply *reply,
-                          evs_bytes *chunk,
-                          evs_ready_fn ready,
-                          void *user_data,
-                          evs_free_fn user_data_free,
-                          evs_error **error);
+#define EVS_OPTION_CORS_HEADERS EVS_LITERAL(EVS_OPTION_CORS_HEADERS_NAME)
+#define EVS_OPTION_CORS_HEADERS_NAME "cors_headers"
 
 /**
- * Frees it. NULL is allowed. A stream that was not adopted ends; an adopted one goes on.
- *
- * Threads: any, also a callback, but for one object only once, and when no other function uses it.
+ * GRIP proxies, as GRIP_URL has them: http://localhost:5561?key=.... Streams of requests that come through
+ * one are handed over to it, and events are published to all. A list of texts; default none.
  */
-void evs_reply_free(evs_reply *reply);
-
-/* ---- Requests ------------------------------------------------------------------------------------------ */
+#define EVS_OPTION_GRIP EVS_LITERAL(EVS_OPTION_GRIP_NAME)
+#define EVS_OPTION_GRIP_NAME "grip"
 
 /**
- * Makes a request from what an HTTP server of yours has received.
- *
- * @param method      The method, such as "GET", copied.
- * @param method_len  Its length in bytes.
- * @param target      The path, and the query after a "?" if there is one, as they came: still percent-encoded. Copied.
- * @param target_len  Its length in bytes.
- * @param request     Where to put it. The caller owns it; free with evs_request_free.
- * @param error       NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any.
+ * The key that verifies the Grip-Sig of requests, for proxies whose URL has none: text, base64:, PEM or JWK.
+ * A text; default none.
  */
-evs_status evs_request_new(const char *method,
-                           size_t method_len,
-                           const char *target,
-                           size_t target_len,
-                           evs_request **request,
-                           evs_error **error);
+#define EVS_OPTION_GRIP_VERIFY_KEY EVS_LITERAL(EVS_OPTION_GRIP_VERIFY_KEY_NAME)
+#define EVS_OPTION_GRIP_VERIFY_KEY_NAME "grip_verify_key"
 
 /**
- * Adds a header. Give all that came, in their order, also those that come more than once.
- *
- * @param request    The request.
- * @param name       Its name, in any case, copied.
- * @param name_len   Length of the name in bytes.
- * @param value      Its value: bytes without CR, LF and NUL, copied. One that is not UTF-8 is ignored where a text is expected.
- * @param value_len  Length of the value in bytes.
- * @param error      NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this request.
+ * Put before the name of every channel on the proxies. A text; default events-.
  */
-evs_status evs_request_add_header(evs_request *request,
-                                  const char *name,
-                                  size_t name_len,
-                                  const char *value,
-                                  size_t value_len,
-                                  evs_error **error);
+#define EVS_OPTION_GRIP_PREFIX EVS_LITERAL(EVS_OPTION_GRIP_PREFIX_NAME)
+#define EVS_OPTION_GRIP_PREFIX_NAME "grip_prefix"
 
 /**
- * Says which address the request came from, which the setting max_streams_per_address counts by.
- *
- * @param request      The request.
- * @param address      An IPv4 or IPv6 address without a port, such as "192.0.2.1" or "2001:db8::1".
- * @param address_len  Its length in bytes.
- * @param error        NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: one at a time for this request.
+ * Answers requests that did not come through a proxy with 501. A flag; default false.
  */
-evs_status evs_request_set_peer(evs_request *request,
-                                const char *address,
-                                size_t address_len,
-                                evs_error **error);
+#define EVS_OPTION_GRIP_REQUIRED EVS_LITERAL(EVS_OPTION_GRIP_REQUIRED_NAME)
+#define EVS_OPTION_GRIP_REQUIRED_NAME "grip_required"
 
 /**
- * Its method, which lives as long as it; empty if request is NULL.
- *
- * Threads: any, also at the same time.
+ * Says that no other process publishes to these channels: then a proxy notices what it has missed and has it
+ * repaired, in order, before a client can come back without it. Set in one of several publishers, it hides
+ * the events of the others. Without it what any process publishes arrives live, and what got lost on the way
+ * to a proxy stays lost. A flag; default false.
  */
-evs_str evs_request_method(const evs_request *request);
+#define EVS_OPTION_GRIP_SOLE_PUBLISHER EVS_LITERAL(EVS_OPTION_GRIP_SOLE_PUBLISHER_NAME)
+#define EVS_OPTION_GRIP_SOLE_PUBLISHER_NAME "grip_sole_publisher"
 
 /**
- * Its path, still percent-encoded, which lives as long as it; empty if request is NULL.
- *
- * Threads: any, also at the same time.
+ * Believes any Grip-Sig where no key can verify it. Only safe when clients cannot reach the application
+ * itself. A flag; default false.
  */
-evs_str evs_request_path(const evs_request *request);
+#define EVS_OPTION_GRIP_TRUST_UNVERIFIED EVS_LITERAL(EVS_OPTION_GRIP_TRUST_UNVERIFIED_NAME)
+#define EVS_OPTION_GRIP_TRUST_UNVERIFIED_NAME "grip_trust_unverified"
 
 /**
- * Its query without the "?", still percent-encoded, which lives as long as it; empty if there is none or request is NULL.
- *
- * Threads: any, also at the same time.
+ * Milliseconds after which a proxy asks for what it may have missed, which bounds how late a lost event
+ * comes. An integer from 1000 to 3600000; default 45000.
  */
-evs_str evs_request_query(const evs_request *request);
+#define EVS_OPTION_GRIP_LINK_TIMEOUT_MS EVS_LITERAL(EVS_OPTION_GRIP_LINK_TIMEOUT_MS_NAME)
+#define EVS_OPTION_GRIP_LINK_TIMEOUT_MS_NAME "grip_link_timeout_ms"
 
 /**
- * The address it came from, which lives as long as it; empty if that is not known or request is NULL.
- *
- * Threads: any, also at the same time.
+ * Milliseconds for which a stream at a proxy is repaired without asking the application again. An integer
+ * from 60000 to 2592000000; default 86400000.
  */
-evs_str evs_request_peer(const evs_request *request);
+#define EVS_OPTION_GRIP_LINK_LIFETIME_MS EVS_LITERAL(EVS_OPTION_GRIP_LINK_LIFETIME_MS_NAME)
+#define EVS_OPTION_GRIP_LINK_LIFETIME_MS_NAME "grip_link_lifetime_ms"
 
 /**
- * Finds its first header of a name.
- *
- * @param request   The request.
- * @param name      The name, in any case.
- * @param name_len  Its length in bytes.
- * @param value     NULL, or where to put the value, which lives as long as the request. Empty if there is none.
- *
- * Gives back whether there is one, which is never so if request is NULL.
- * Threads: any, also at the same time.
+ * The secret that signs links, 16 bytes or more, the same in all processes; derived from the keys of the
+ * proxies when it is not set. A text; default none.
  */
-bool evs_request_header(const evs_request *request,
-                        const char *name,
-                        size_t name_len,
-                        evs_bytes *value);
+#define EVS_OPTION_GRIP_LINK_SECRET EVS_LITERAL(EVS_OPTION_GRIP_LINK_SECRET_NAME)
+#define EVS_OPTION_GRIP_LINK_SECRET_NAME "grip_link_secret"
 
 /**
- * How many headers it has; 0 if request is NULL.
- *
- * Threads: any, also at the same time.
+ * Publishes through the HTTP proxy that the environment names for requests (http_proxy, https_proxy,
+ * all_proxy, no_proxy), which then sees the key of a GRIP proxy that is reached without TLS. A flag; default
+ * false.
  */
-size_t evs_request_header_count(const evs_request *request);
+#define EVS_OPTION_GRIP_ENV_PROXY EVS_LITERAL(EVS_OPTION_GRIP_ENV_PROXY_NAME)
+#define EVS_OPTION_GRIP_ENV_PROXY_NAME "grip_env_proxy"
 
 /**
- * Gives one of its headers.
- *
- * @param request  The request.
- * @param index    Which, from 0 on.
- * @param name     NULL, or where to put the name, which lives as long as the request. Empty if there is none.
- * @param value    NULL, or where to put the value, which lives as long as the request. Empty if there is none.
- *
- * Gives back whether there is one, which is never so if request is NULL.
- * Threads: any, also at the same time.
+ * Where the routes of a proxy rewrite the beginning of paths: what they take off, such as /base, or what is
+ * in front of the proxy and what is behind it, such as /live/=/events/. Without it the links of such streams
+ * lead nowhere. A text; default none.
  */
-bool evs_request_header_at(const evs_request *request,
-                           size_t index,
-                           evs_str *name,
-                           evs_bytes *value);
+#define EVS_OPTION_GRIP_PUBLIC_PATH EVS_LITERAL(EVS_OPTION_GRIP_PUBLIC_PATH_NAME)
+#define EVS_OPTION_GRIP_PUBLIC_PATH_NAME "grip_public_path"
 
 /**
- * The body of a request that a server's fallback is shown, which lives as long as the request; empty for others.
- *
- * Threads: any, also at the same time.
+ * Events that may wait for one proxy; one more fails with queue-full. An integer from 1 to 10000000; default
+ * 10000.
  */
-evs_bytes evs_request_body(const evs_request *request);
+#define EVS_OPTION_GRIP_QUEUE_EVENTS EVS_LITERAL(EVS_OPTION_GRIP_QUEUE_EVENTS_NAME)
+#define EVS_OPTION_GRIP_QUEUE_EVENTS_NAME "grip_queue_events"
 
 /**
- * Frees it. NULL is allowed, and so is a request that a callback was given, which is then left alone.
- *
- * Threads: any, but for one object only once, and when no other function uses it.
+ * Milliseconds for which delivering an event to a proxy is tried. An integer from 100 to 3600000; default
+ * 10000.
  */
-void evs_request_free(evs_request *request);
-
-/* ---- Responses ----------------------------------------------------------------------------------------- */
+#define EVS_OPTION_GRIP_DEADLINE_MS EVS_LITERAL(EVS_OPTION_GRIP_DEADLINE_MS_NAME)
+#define EVS_OPTION_GRIP_DEADLINE_MS_NAME "grip_deadline_ms"
 
 /**
- * Sets the HTTP status.
- *
- * @param response  The response.
- * @param status    The status, 200 to 999.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: that of the callback.
+ * Where the events of several processes are one: file:/run/app/events for the processes of one host, or a
+ * Redis, redis://host:6379/0?namespace=app (also rediss://, redis+unix://, redis+sentinel://,
+ * redis+cluster://). With rediss://, &ca=/path/ca.pem names authorities that are trusted instead of the
+ * system's. Empty takes it from the environment variable EVSTREAM_JOURNAL; without one, and with none, the
+ * events are those of this process. A text; default none.
  */
-evs_status evs_response_set_status(evs_response *response, uint32_t status, evs_error **error);
+#define EVS_OPTION_JOURNAL EVS_LITERAL(EVS_OPTION_JOURNAL_NAME)
+#define EVS_OPTION_JOURNAL_NAME "journal"
 
 /**
- * Adds a header. Content-Length and Transfer-Encoding follow from the body and are ignored.
- *
- * @param response   The response.
- * @param name       Its name, copied.
- * @param name_len   Length of the name in bytes.
- * @param value      Its value, copied. If name or value is not valid HTTP, the client gets a 500.
- * @param value_len  Length of the value in bytes.
- * @param error      NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: that of the callback.
+ * Bytes that the journal keeps of all channels, for processes that start and for clients that come back to
+ * them. Of a file, the first process to use it decides. An integer from 65536 to 1099511627776; default
+ * 67108864.
  */
-evs_status evs_response_add_header(evs_response *response,
-                                   const char *name,
-                                   size_t name_len,
-                                   const char *value,
-                                   size_t value_len,
-                                   evs_error **error);
+#define EVS_OPTION_JOURNAL_BYTES EVS_LITERAL(EVS_OPTION_JOURNAL_BYTES_NAME)
+#define EVS_OPTION_JOURNAL_BYTES_NAME "journal_bytes"
 
 /**
- * Sets the body.
- *
- * @param response  The response.
- * @param body      The bytes, copied. NULL is allowed if body_len is 0.
- * @param body_len  How many they are.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: that of the callback.
+ * Milliseconds for which appending an event to the journal is tried. An integer from 100 to 3600000; default
+ * 10000.
  */
-evs_status evs_response_set_body(evs_response *response,
-                                 const void *body,
-                                 size_t body_len,
-                                 evs_error **error);
-
-/* ---- Server -------------------------------------------------------------------------------------------- */
+#define EVS_OPTION_JOURNAL_DEADLINE_MS EVS_LITERAL(EVS_OPTION_JOURNAL_DEADLINE_MS_NAME)
+#define EVS_OPTION_JOURNAL_DEADLINE_MS_NAME "journal_deadline_ms"
 
 /**
- * Makes a server, which does not listen yet.
- *
- * @param events  The events that it serves.
- * @param server  Where to put it. The caller owns it; free with evs_server_free.
- * @param error   NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT, CLOSED, FORKED.
- * Threads: any, also at the same time.
+ * Events that may wait for the journal; one more fails with queue-full. An integer from 1 to 10000000;
+ * default 10000.
  */
-evs_status evs_server_new(const evs_events *events, evs_server **server, evs_error **error);
+#define EVS_OPTION_JOURNAL_QUEUE_EVENTS EVS_LITERAL(EVS_OPTION_JOURNAL_QUEUE_EVENTS_NAME)
+#define EVS_OPTION_JOURNAL_QUEUE_EVENTS_NAME "journal_queue_events"
 
 /**
- * Serves streams at a path, of the channels that clients name: /events/?channel=a&channel=b.
- *
- * @param server    The server, which does not listen yet.
- * @param path      The path, beginning with "/". A "/" at its end may be left out by clients.
- * @param path_len  Its length in bytes.
- * @param error     NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens.
- * Threads: any, also at the same time.
+ * Uses a Redis that does not tell what it replicates from (INFO replication): then events that it loses in a
+ * failover, or that are not in a snapshot it starts from, are lost silently. A flag; default false.
  */
-evs_status evs_server_mount(const evs_server *server, const char *path, size_t path_len, evs_error **error);
+#define EVS_OPTION_JOURNAL_UNFENCED EVS_LITERAL(EVS_OPTION_JOURNAL_UNFENCED_NAME)
+#define EVS_OPTION_JOURNAL_UNFENCED_NAME "journal_unfenced"
 
 /**
- * Serves streams at a path, always of these channels.
- *
- * @param server        The server, which does not listen yet.
- * @param path          The path, beginning with "/". A "/" at its end may be left out by clients.
- * @param path_len      Its length in bytes.
- * @param channels      The names of the channels, copied.
- * @param channels_len  How many they are.
- * @param error         NULL, or where to put the error.
- *
- * Status: OK; INVALID_CHANNEL when a name is not UTF-8, the rest of it is checked when a client comes; INVALID_ARGUMENT.
- * Whether the path is one is checked when it listens.
- * Threads: any, also at the same time.
+ * Threads that write to sockets. 0 means one per two processors, at least one. An integer from 0 to 256;
+ * default 0.
  */
-evs_status evs_server_mount_channels(const evs_server *server,
-                                     const char *path,
-                                     size_t path_len,
-                                     const evs_str *channels,
-                                     size_t channels_len,
-                                     evs_error **error);
+#define EVS_OPTION_SHARDS EVS_LITERAL(EVS_OPTION_SHARDS_NAME)
+#define EVS_OPTION_SHARDS_NAME "shards"
 
 /**
- * Serves streams at a path, as a callback allows at each request.
- *
- * @param server          The server, which does not listen yet.
- * @param path            The path, beginning with "/". A "/" at its end may be left out by clients.
- * @param path_len        Its length in bytes.
- * @param authorize       What decides.
- * @param user_data       What to call it with.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens.
- * Threads: any, also at the same time.
+ * Threads that accept connections and read requests. 0 means one per two processors, at least one. An
+ * integer from 0 to 256; default 0.
  */
-evs_status evs_server_mount_authorize(const evs_server *server,
-                                      const char *path,
-                                      size_t path_len,
-                                      evs_authorize_fn authorize,
-                                      void *user_data,
-                                      evs_free_fn user_data_free,
-                                      evs_error **error);
+#define EVS_OPTION_SERVER_THREADS EVS_LITERAL(EVS_OPTION_SERVER_THREADS_NAME)
+#define EVS_OPTION_SERVER_THREADS_NAME "server_threads"
 
 /**
- * Answers requests that are for no mount by a callback, so that an application without a web framework can serve its page
- * and take what is posted. Without it they are answered with 404.
- *
- * Bodies are bounded by the settings max_body_bytes and body_timeout_ms.
- *
- * @param server          The server, which does not listen yet.
- * @param respond         What answers, in place of what was set before.
- * @param user_data       What to call it with.
- * @param user_data_free  NULL, or what frees user_data.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any, also at the same time.
+ * Threads on which a server's functions for access may run at once, and as many again for its fallback: the
+ * one kind does not hold up the other. An integer from 1 to 4096; default 256.
  */
-evs_status evs_server_fallback(const evs_server *server,
-                               evs_respond_fn respond,
-                               void *user_data,
-                               evs_free_fn user_data_free,
-                               evs_error **error);
+#define EVS_OPTION_HOOK_THREADS EVS_LITERAL(EVS_OPTION_HOOK_THREADS_NAME)
+#define EVS_OPTION_HOOK_THREADS_NAME "hook_threads"
 
 /**
- * Also takes events at POST /publish/, as GRIP proxies do, from anybody who reaches the server: it can then only listen on
- * a loopback address or a Unix socket. Channels are named there with the setting grip_prefix before them.
- *
- * @param server  The server, which does not listen yet.
- * @param error   NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT.
- * Threads: any, also at the same time.
+ * Milliseconds for which a request may wait for such a thread; then it is asked to come back later, with
+ * stream-close or 503. An integer from 10 to 3600000; default 10000.
  */
-evs_status evs_server_accept_publish(const evs_server *server,
-                                     evs_error **error);
+#define EVS_OPTION_HOOK_WAIT_MS EVS_LITERAL(EVS_OPTION_HOOK_WAIT_MS_NAME)
+#define EVS_OPTION_HOOK_WAIT_MS_NAME "hook_wait_ms"
 
 /**
- * Also takes events at POST /publish/, from publishers with a user and a password.
- *
- * @param server        The server, which does not listen yet.
- * @param user          The user, copied; without a colon.
- * @param user_len      Its length in bytes.
- * @param password      The password, copied.
- * @param password_len  Its length in bytes.
- * @param error         NULL, or where to put the error.
- *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
- * Threads: any, also at the same time.
+ * Milliseconds in which a client must send a whole request head. An integer from 10 to 3600000; default
+ * 10000.
  */
-evs_status evs_server_accept_publish_basic(const evs_server *server,
-                                           const char *user,
-                                           size_t user_len,
-                                           const char *password,
-                                           size_t password_len,
-                                           evs_error **error);
+#define EVS_OPTION_HEADER_TIMEOUT_MS EVS_LITERAL(EVS_OPTION_HEADER_TIMEOUT_MS_NAME)
+#define EVS_OPTION_HEADER_TIMEOUT_MS_NAME "header_timeout_ms"
 
 /**
- * Also takes events at POST /publish/, from publishers with a token.
- *
- * @param server     The server, which does not listen yet.
- * @param token      The token, copied: printable ASCII without blanks.
- * @param token_len  Its length in bytes.
- * @param error      NULL, or where to put the error.
- *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
- * Threads: any, also at the same time.
+ * Largest request head, in bytes, its first line included. An integer from 8192 to 1048576; default 16384.
  */
-evs_status evs_server_accept_publish_bearer(const evs_server *server,
-                                            const char *token,
-                                            size_t token_len,
-                                            evs_error **error);
+#define EVS_OPTION_MAX_HEADER_BYTES EVS_LITERAL(EVS_OPTION_MAX_HEADER_BYTES_NAME)
+#define EVS_OPTION_MAX_HEADER_BYTES_NAME "max_header_bytes"
 
 /**
- * Also takes events at POST /publish/, from publishers with a signed token (JWT).
- *
- * @param server   The server, which does not listen yet.
- * @param iss      Who signs: the claim "iss" of the token. Copied.
- * @param iss_len  Its length in bytes.
- * @param key      The key, as GRIP settings have it: a secret, "base64:" and a secret, PEM or JWK. Copied.
- * @param key_len  Its length in bytes.
- * @param error    NULL, or where to put the error, which does not show the key.
- *
- * Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
- * Threads: any, also at the same time.
+ * Largest request target (path and query), in bytes; a longer one is answered with 414. An integer from 64
+ * to 65534; default 8192.
  */
-evs_status evs_server_accept_publish_jwt(const evs_server *server,
-                                         const char *iss,
-                                         size_t iss_len,
-                                         const char *key,
-                                         size_t key_len,
-                                         evs_error **error);
+#define EVS_OPTION_MAX_URL_BYTES EVS_LITERAL(EVS_OPTION_MAX_URL_BYTES_NAME)
+#define EVS_OPTION_MAX_URL_BYTES_NAME "max_url_bytes"
 
 /**
- * Lets the server listen, until it or its events are closed, or it is freed.
- *
- * @param server       The server. If this fails, it can be tried again, also with another address.
- * @param address      "host:port", where port 0 takes a free one, such as "127.0.0.1:8000", "[::]:80" or "localhost:0"; or
- *                     "unix:PATH".
- * @param address_len  Its length in bytes.
- * @param error        NULL, or where to put the error.
- *
- * Status: OK; INVALID_CONFIG when the path of a mount is none; INVALID_ARGUMENT when the address is none or it listens
- * already; IO when the address cannot be had; CLOSED, FORKED.
- * Threads: any.
+ * Connections that the library's servers read requests from or answer at once; one more is closed, and
+ * counted as connections_refused. Those that carry a stream count as streams only. 0 sets no limit. An
+ * integer from 0 to 100000000; default 10000.
  */
-evs_status evs_server_listen(const evs_server *server,
-                             const char *address,
-                             size_t address_len,
-                             evs_error **error);
+#define EVS_OPTION_MAX_CONNECTIONS EVS_LITERAL(EVS_OPTION_MAX_CONNECTIONS_NAME)
+#define EVS_OPTION_MAX_CONNECTIONS_NAME "max_connections"
 
 /**
- * Where it listens, with the port it was given: "127.0.0.1:8000", "[::1]:8000" or "unix:PATH", ended by NUL. It lives as
- * long as the server; empty before it listens or if server is NULL.
- *
- * Threads: any, also at the same time.
+ * The same from one client address, or from one /64 network of IPv6. For servers that clients reach
+ * directly: a proxy in front is one address, unless it is one of trusted_proxies, whose connections do not
+ * count. 0 sets no limit. An integer from 0 to 100000000; default 0.
  */
-evs_str evs_server_address(const evs_server *server);
+#define EVS_OPTION_MAX_CONNECTIONS_PER_ADDRESS EVS_LITERAL(EVS_OPTION_MAX_CONNECTIONS_PER_ADDRESS_NAME)
+#define EVS_OPTION_MAX_CONNECTIONS_PER_ADDRESS_NAME "max_connections_per_address"
 
 /**
- * The port it listens on; 0 before it listens, for a Unix socket, or if server is NULL.
- *
- * Threads: any, also at the same time.
+ * Largest request body that a server's fallback is given, in bytes; a larger one is answered with 413. An
+ * integer from 0 to 1073741824; default 1048576.
  */
-uint16_t evs_server_port(const evs_server *server);
+#define EVS_OPTION_MAX_BODY_BYTES EVS_LITERAL(EVS_OPTION_MAX_BODY_BYTES_NAME)
+#define EVS_OPTION_MAX_BODY_BYTES_NAME "max_body_bytes"
 
 /**
- * Ends it: takes no more connections, finishes the requests it is answering, and ends its streams, whose clients are asked
- * to come back later. Closing again does nothing. evs_events_close does this too.
- *
- * @param server      The server.
- * @param timeout_ms  How long it may take, in milliseconds, or EVS_FOREVER.
- * @param error       NULL, or where to put the error.
- *
- * Status: OK; TIMEOUT when a request or stream did not end in that time; INVALID_ARGUMENT, FORKED; IN_CALLBACK when a
- * callback calls it.
- * Threads: any, also at the same time, but from no callback.
+ * Milliseconds in which a client must send a whole request body. An integer from 10 to 3600000; default
+ * 30000.
  */
-evs_status evs_server_close(const evs_server *server,
-                            uint64_t timeout_ms,
-                            evs_error **error);
+#define EVS_OPTION_BODY_TIMEOUT_MS EVS_LITERAL(EVS_OPTION_BODY_TIMEOUT_MS_NAME)
+#define EVS_OPTION_BODY_TIMEOUT_MS_NAME "body_timeout_ms"
 
 /**
- * Frees it. NULL is allowed. Never blocks: if it was not closed before, it ends at once.
- *
- * Threads: any, also a callback, but for one object only once, and when no other function uses it.
+ * Bytes of request bodies that one server keeps in memory at once; a request that would need more is
+ * answered with 503, and one that is larger than this with 413. An integer from 0 to 1099511627776; default
+ * 67108864.
  */
-void evs_server_free(evs_server *server);
+#define EVS_OPTION_MAX_BODIES_BYTES EVS_LITERAL(EVS_OPTION_MAX_BODIES_BYTES_NAME)
+#define EVS_OPTION_MAX_BODIES_BYTES_NAME "max_bodies_bytes"
 
-/* ---- Figures ------------------------------------------------------------------------------------------- */
-
-/**
- * Gives the figures of this moment.
- *
- * @param events  The events.
- * @param stats   A structure for the figures, started with EVS_STATS_INIT.
- * @param error   NULL, or where to put the error.
- *
- * Status: OK, INVALID_ARGUMENT, FORKED.
- * Threads: any, also at the same time.
- */
-evs_status evs_events_stats(const evs_events *events, evs_stats *stats, evs_error **error);
-
-/* ---- Status codes -------------------------------------------------------------------------------------- */
-
-/**
- * The stable name of a status, such as "invalid-event"; "unknown" if there is none. It lives for ever.
- *
- * Threads: any.
- */
-const char *evs_status_name(uint32_t status);
-
-/**
- * Whether the same call may succeed later without a change by the caller.
- *
- * Threads: any.
- */
-bool evs_status_is_retryable(uint32_t status);
-
-/* ---- Subscriptions ------------------------------------------------------------------------------------- */
-
-/**
- * Reads channels from now on, with evs_subscription_next.
- *
- * @param events        The events.
- * @param channels      The names of the channels, one or more.
- * @param channels_len  How many they are.
- * @param subscription  Where to put it. The caller owns it; free with evs_subscription_free.
- * @param error         NULL, or where to put the error.
- *
- * Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED; IO when threads cannot be started.
- * Threads: any, also at the same time.
- */
-evs_status evs_events_subscribe(const evs_events *events,
-                                const evs_str *channels,
-                                size_t channels_len,
-                                evs_subscription **subscription,
-                                evs_error **error);
-
-/**
- * Reads channels from now on, and calls back with each message. This starts a thread.
- *
- * @param events          The events.
- * @param channels        The names of the channels, one or more.
- * @param channels_len    How many they are.
- * @param on_message      What to call.
- * @param user_data       What to call it with.
- * @param user_data_free  NULL, or what frees user_data.
- * @param subscription    Where to put it. The caller owns it; evs_subscription_free ends it.
- * @param error           NULL, or where to put the error.
- *
- * Status: OK, INVALID_CHANNEL, INVALID_ARGUMENT, CLOSED, FORKED; IO when threads cannot be started.
- * Threads: any, also at the same time.
- */
-evs_status evs_events_subscribe_callback(const evs_events *events,
-                                         const evs_str *channels,
-                                         size_t channels_len,
-                                         evs_message_fn on_message,
-                                         void *user_data,
-                                         evs_free_fn user_data_free,
-                                         evs_subscription **subscription,
-                                         evs_error **error);
-
-/**
- * Takes the next message, and waits for it if need be.
- *
- * @param subscription  A subscription without a callback.
- * @param timeout_ms    How long to wait, in milliseconds. 0 does not wait; EVS_FOREVER waits until the events are closed.
- * @param message       A structure for the message, started with EVS_MESSAGE_INIT. What it refers to lives until the next
- *                      call for this subscription.
- * @param error         NULL, or where to put the error.
- *
- * Status: OK; ENDED when the events are closed and all was read; TIMEOUT, after which to call it again; IN_CALLBACK when it
- * would wait in a callback that must be short; INVALID_ARGUMENT, FORKED.
- * Threads: one at a time for this subscription.
- */
-evs_status evs_subscription_next(evs_subscription *subscription,
-                                 uint64_t timeout_ms,
-                                 evs_message *message,
-                                 evs_error **error);
-
-/**
- * Ends it and frees it. NULL is allowed. Never blocks: a callback may still be running, until user_data_free is called.
- *
- * Threads: any, also its own callback, but for one object only once, and when no other function uses it.
- */
-void evs_subscription_free(evs_subscription *subscription);
-
-/* ---- Version ------------------------------------------------------------------------------------------- */
-
-/**
- * The version of the library that is loaded, such as "0.1.0". It lives for ever.
- *
- * Compare it with EVS_VERSION, which is the version that the program was compiled for.
- *
- * Threads: any.
- */
-const char *evs_version(void);
-
-/**
- * EVS_ABI_VERSION of the library that is loaded.
- *
- * Threads: any.
- */
-uint32_t evs_abi_version(void);
-
-/**
- * Whether the library that is loaded is one that the program was compiled for. Call it first, with EVS_ABI_VERSION,
- * where the two can be installed apart.
- *
- * @param abi_version  EVS_ABI_VERSION as the program was compiled with it.
- * @param error        NULL, or where to put the error.
- *
- * Status: OK, ABI_MISMATCH.
- * Threads: any.
- */
-evs_status evs_check_abi(uint32_t abi_version,
-                         evs_error **error);
+/** @} */
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
-#endif  /* EVSTREAM_H */
+#endif /* EVSTREAM_H */

@@ -105,6 +105,11 @@ inline std::vector<std::string_view> texts(const evs_str *views, std::size_t len
   return made;
 }
 
+inline std::string text(evs_text *owned) {
+  const Handle<evs_text, evs_text_free> made(owned);
+  return std::string(text(evs_text_str(owned)));
+}
+
 inline std::uint64_t count(Milliseconds timeout) noexcept {
   if (timeout == forever) return EVS_FOREVER;
   return timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : 0;
@@ -118,16 +123,6 @@ evs_status call(Function function, Arguments... arguments) {
   if (error == nullptr) return status;
   const Handle<evs_error, evs_error_free> owned(error);
   throw Error(status, evs_error_message(error));
-}
-
-/** The same for a status that is told rather than thrown. */
-template <class Function, class... Arguments>
-evs_status call_or_timeout(Function function, Arguments... arguments) {
-  evs_error *error = nullptr;
-  const evs_status status = function(arguments..., &error);
-  const Handle<evs_error, evs_error_free> owned(error);
-  if (error != nullptr && status != EVS_STATUS_TIMEOUT) throw Error(status, evs_error_message(error));
-  return status;
 }
 
 /** Something to call, given away as user_data. */
@@ -163,7 +158,7 @@ class Taken {
   /** Whether there was nothing in the time given: try again. */
   bool timed_out() const noexcept { return status_ == EVS_STATUS_TIMEOUT; }
 
-  /** Whether there is nothing yet: the callable will tell. */
+  /** Whether there is nothing yet: the callable or the queue will tell. */
   bool pending() const noexcept { return status_ == EVS_STATUS_PENDING; }
 
   const T &operator*() const noexcept { return value_; }
@@ -200,6 +195,16 @@ class Config {
       set_list(name, detail::views(value));
     }
     return *this;
+  }
+
+  /** Sets a setting whose name ends with _ms. */
+  template <class Number, class Period>
+  Config &set(std::string_view option, std::chrono::duration<Number, Period> value) {
+    constexpr std::string_view unit = "_ms";
+    if (option.size() < unit.size() || option.substr(option.size() - unit.size()) != unit) {
+      throw Error(EVS_STATUS_INVALID_CONFIG, std::string(option) + " takes no time: its name does not end with _ms");
+    }
+    return set(option, static_cast<std::int64_t>(std::chrono::duration_cast<Milliseconds>(value).count()));
   }
 
   /** Sets a setting that is a list. */
@@ -338,6 +343,31 @@ class Channel {
   detail::Handle<evs_channel, evs_channel_free> raw_;
 };
 
+/** A queue of what is worth reading on, for an event loop; see evs_ready_queue. */
+class ReadyQueue {
+ public:
+  ReadyQueue() {
+    evs_ready_queue *made = nullptr;
+    detail::call(evs_ready_queue_new, &made);
+    raw_.reset(made);
+  }
+
+  /** Readable while there is something to pop. Only watch it. */
+  int fd() const noexcept { return evs_ready_queue_fd(raw_.get()); }
+
+  /** What the next one was attached with. */
+  std::optional<void *> pop() noexcept {
+    void *user_data;
+    if (!evs_ready_queue_pop(raw_.get(), &user_data)) return std::nullopt;
+    return user_data;
+  }
+
+  evs_ready_queue *raw() const noexcept { return raw_.get(); }
+
+ private:
+  detail::Handle<evs_ready_queue, evs_ready_queue_free> raw_;
+};
+
 /** A request, as callbacks are shown it. */
 class RequestView {
  public:
@@ -351,7 +381,7 @@ class RequestView {
 
   /** The first header of a name. */
   std::optional<std::string_view> header(std::string_view name) const noexcept {
-    evs_bytes value;
+    evs_str value;
     if (!evs_request_header(view_, name.data(), name.size(), &value)) return std::nullopt;
     return detail::text(value);
   }
@@ -359,13 +389,22 @@ class RequestView {
   /** All headers, in their order. */
   std::vector<std::pair<std::string_view, std::string_view>> headers() const {
     std::vector<std::pair<std::string_view, std::string_view>> all;
-    evs_str name;
-    evs_bytes value;
+    evs_str name, value;
     for (std::size_t i = 0; evs_request_header_at(view_, i, &name, &value); i++) {
       all.emplace_back(detail::text(name), detail::text(value));
     }
     return all;
   }
+
+  /** The channels that the client names, where they are known; see evs_request_channels. */
+  std::vector<std::string_view> channels() const {
+    std::size_t len = 0;
+    const evs_str *first = evs_request_channels(view_, &len);
+    return detail::texts(first, len);
+  }
+
+  /** Whether a GRIP proxy asks, which is going to hold the stream. */
+  bool is_held() const noexcept { return evs_request_is_held(view_); }
 
   const evs_request *raw() const noexcept { return view_; }
 
@@ -388,6 +427,8 @@ class Request : public RequestView {
     return *this;
   }
 
+  evs_request *owned() noexcept { return raw_.get(); }
+
   Request &set_peer(std::string_view address) {
     detail::call(evs_request_set_peer, raw_.get(), address.data(), address.size());
     return *this;
@@ -395,6 +436,59 @@ class Request : public RequestView {
 
  private:
   detail::Handle<evs_request, evs_request_free> raw_;
+};
+
+/** Which JSON Web Tokens are accepted, and from where: Server::mount_jwt and Events::open_jwt have them decide. */
+class Jwt {
+ public:
+  /** Accepts tokens of a key: a secret, or a PEM or JSON Web Key. */
+  explicit Jwt(std::string_view key) {
+    evs_jwt *made = nullptr;
+    detail::call(evs_jwt_new, key.data(), key.size(), &made);
+    raw_ = detail::Handle<evs_jwt, evs_jwt_free>(made);
+  }
+
+  /** Accepts tokens of another key too. */
+  Jwt &key(std::string_view key) { return change(evs_jwt_add_key, key); }
+
+  /** Requires that "iss" is this. */
+  Jwt &issuer(std::string_view issuer) { return change(evs_jwt_set_issuer, issuer); }
+
+  /** Requires that "aud" is or holds this, or another that was given so. */
+  Jwt &audience(std::string_view audience) { return change(evs_jwt_add_audience, audience); }
+
+  /** Names the cookie, which begins with "__Secure-" or "__Host-". */
+  Jwt &cookie(std::string_view name) { return change(evs_jwt_set_cookie, name); }
+
+  const evs_jwt *raw() const { return raw_.get(); }
+
+ private:
+  template <class Function>
+  Jwt &change(Function function, std::string_view text) {
+    detail::call(function, raw_.get(), text.data(), text.size());
+    return *this;
+  }
+
+  detail::Handle<evs_jwt, evs_jwt_free> raw_{nullptr};
+};
+
+/**
+ * Tickets of one kind, for clients that send no headers: what Events::ticket makes with them, Server::mount_tickets and
+ * Events::open_ticket take.
+ */
+class Tickets {
+ public:
+  /** A ticket opens a new stream for open_within_s seconds and ends after lasts_s. The name tells them from those for other mounts. */
+  explicit Tickets(std::string_view name, std::uint64_t open_within_s = 30, std::uint64_t lasts_s = 3600) {
+    evs_tickets *made = nullptr;
+    detail::call(evs_tickets_new, name.data(), name.size(), open_within_s, lasts_s, &made);
+    raw_ = detail::Handle<evs_tickets, evs_tickets_free>(made);
+  }
+
+  const evs_tickets *raw() const { return raw_.get(); }
+
+ private:
+  detail::Handle<evs_tickets, evs_tickets_free> raw_{nullptr};
 };
 
 /** Whether a client gets a stream, and of which channels. */
@@ -413,12 +507,30 @@ class Access {
   /** No stream: the client is told "forbidden" and does not come back. */
   static Access forbid(std::string text) { return Access(Kind::forbid, std::move(text)); }
 
-  /** No stream, because the application has failed. */
+  /** No stream now, because the application cannot decide: the client is asked to come back later. */
   static Access fail(std::string text) { return Access(Kind::fail, std::move(text)); }
 
   /** Names the user behind the stream. */
   Access &user(std::string user) {
     user_ = std::move(user);
+    return *this;
+  }
+
+  /** Ends the stream before that moment, in seconds since 1970; the client comes back and is decided on anew. */
+  Access &expires_at(std::uint64_t unix_s) {
+    expires_at_ = unix_s;
+    return *this;
+  }
+
+  /** Begins with what was published after that position; take it before you read the data for greet. */
+  Access &since(std::string position) {
+    since_ = std::move(position);
+    return *this;
+  }
+
+  /** Sends an event to this client alone, before all others. */
+  Access &greet(Event event) {
+    greetings_.push_back(std::move(event));
     return *this;
   }
 
@@ -435,6 +547,12 @@ class Access {
       }
     }
     if (user_) detail::call(evs_access_set_user, access, user_->c_str(), user_->size());
+    if (expires_at_) detail::call(evs_access_set_expiry, access, *expires_at_);
+    if (since_) detail::call(evs_access_set_since, access, since_->c_str(), since_->size());
+    for (const Event &event : greetings_) {
+      const evs_event raw = event.raw();
+      detail::call(evs_access_greet, access, &raw);
+    }
   }
 
  private:
@@ -445,7 +563,9 @@ class Access {
   Kind kind_;
   std::string text_;
   std::vector<std::string> channels_;
-  std::optional<std::string> user_;
+  std::optional<std::string> user_, since_;
+  std::optional<std::uint64_t> expires_at_;
+  std::vector<Event> greetings_;
 };
 
 /** What to answer a request with; see evs_reply. */
@@ -483,7 +603,7 @@ class Reply {
   /** Takes the next bytes of the body; they live until the next call. */
   Taken<std::string_view> next(Milliseconds timeout) {
     evs_bytes chunk;
-    const evs_status status = detail::call_or_timeout(evs_reply_next, raw_.get(), detail::count(timeout), &chunk);
+    const evs_status status = detail::call(evs_reply_next, raw_.get(), detail::count(timeout), &chunk);
     return {status, detail::text(chunk)};
   }
 
@@ -497,6 +617,11 @@ class Reply {
     const evs_status status =
         detail::call(evs_reply_poll, raw_.get(), &chunk, function, detail::give(std::forward<Callable>(ready)), free);
     return {status, detail::text(chunk)};
+  }
+
+  /** Has a queue give user_data when next, which does not wait from now on, is worth calling again. */
+  void attach(const ReadyQueue &queue, void *user_data) {
+    detail::call(evs_reply_attach, raw_.get(), queue.raw(), user_data);
   }
 
  private:
@@ -522,6 +647,16 @@ struct Response {
   }
 };
 
+/** What Events::health() finds. */
+struct Health {
+  /** Whether new clients should be sent here. */
+  bool ready = false;
+  /** Whether the process can still recover by itself. */
+  bool live = false;
+  /** {"ready":true,"live":true,"problems":[]} */
+  std::string json;
+};
+
 /** evstream's own HTTP server. */
 class Server {
  public:
@@ -530,6 +665,25 @@ class Server {
   /** Serves streams of the channels that clients name. */
   Server &mount(std::string_view path) {
     detail::call(evs_server_mount, raw_.get(), path.data(), path.size());
+    return *this;
+  }
+
+  /** Serves streams as tokens grant them. */
+  Server &mount_jwt(std::string_view path, const Jwt &jwt) {
+    detail::call(evs_server_mount_jwt, raw_.get(), path.data(), path.size(), jwt.raw());
+    return *this;
+  }
+
+  /** Serves streams of those of these channels that clients name: names, and beginnings of names such as "news-*". */
+  Server &mount_public(std::string_view path, const std::vector<std::string> &channels) {
+    const auto views = detail::views(channels);
+    detail::call(evs_server_mount_public, raw_.get(), path.data(), path.size(), views.data(), views.size());
+    return *this;
+  }
+
+  /** Serves streams as tickets grant them. */
+  Server &mount_tickets(std::string_view path, const Tickets &tickets) {
+    detail::call(evs_server_mount_tickets, raw_.get(), path.data(), path.size(), tickets.raw());
     return *this;
   }
 
@@ -543,19 +697,25 @@ class Server {
   /** Serves streams as `authorize(const RequestView &)` gives an Access at each request. */
   template <class Callable>
   Server &mount_authorize(std::string_view path, Callable &&authorize) {
-    using Type = std::decay_t<Callable>;
-    evs_authorize_fn function = [](void *user_data, const evs_request *request, evs_access *access) noexcept {
-      try {
-        const Access decided = detail::taken<Type>(user_data)(RequestView(request));
-        decided.decide(access);
-      } catch (...) {
-        evs_access_fail(access, EVS_LITERAL("the application has failed"), nullptr);
-      }
-    };
-    evs_free_fn free = detail::destroy<Type>;
-    detail::call(evs_server_mount_authorize, raw_.get(), path.data(), path.size(), function,
-                 detail::give(std::forward<Callable>(authorize)), free);
-    return *this;
+    return guarded(evs_server_mount_authorize, path, std::forward<Callable>(authorize));
+  }
+
+  /** Serves metrics, on a loopback address or a Unix socket only. */
+  Server &mount_metrics(std::string_view path) { return unguarded(evs_server_mount_metrics, path); }
+
+  /** Serves metrics to those whom `authorize(const RequestView &)` gives an Access. */
+  template <class Callable>
+  Server &mount_metrics(std::string_view path, Callable &&authorize) {
+    return guarded(evs_server_mount_metrics, path, std::forward<Callable>(authorize));
+  }
+
+  /** Serves health, on a loopback address or a Unix socket only. */
+  Server &mount_health(std::string_view path) { return unguarded(evs_server_mount_health, path); }
+
+  /** Serves health to those whom `authorize(const RequestView &)` gives an Access. */
+  template <class Callable>
+  Server &mount_health(std::string_view path, Callable &&authorize) {
+    return guarded(evs_server_mount_health, path, std::forward<Callable>(authorize));
   }
 
   /** Answers requests that are for no mount as `respond(const RequestView &)` gives a Response. */
@@ -610,6 +770,32 @@ class Server {
   void close(Milliseconds timeout) { detail::call(evs_server_close, raw_.get(), detail::count(timeout)); }
 
  private:
+  template <class Function, class Callable>
+  Server &guarded(Function mount, std::string_view path, Callable &&authorize) {
+    using Type = std::decay_t<Callable>;
+    evs_authorize_fn function = [](void *user_data, const evs_request *request, evs_access *access) noexcept {
+      try {
+        const Access decided = detail::taken<Type>(user_data)(RequestView(request));
+        decided.decide(access);
+      } catch (...) {
+        evs_access_fail(access, EVS_LITERAL("the application has failed"), nullptr);
+      }
+    };
+    evs_free_fn free = detail::destroy<Type>;
+    detail::call(mount, raw_.get(), path.data(), path.size(), function,
+                 detail::give(std::forward<Callable>(authorize)), free);
+    return *this;
+  }
+
+  template <class Function>
+  Server &unguarded(Function mount, std::string_view path) {
+    evs_authorize_fn nobody = nullptr;
+    void *nothing = nullptr;
+    evs_free_fn free = nullptr;
+    detail::call(mount, raw_.get(), path.data(), path.size(), nobody, nothing, free);
+    return *this;
+  }
+
   detail::Handle<evs_server, evs_server_free> raw_;
 };
 
@@ -642,8 +828,24 @@ class Subscription {
   /** Takes the next message. Not for a subscription that calls back. */
   Taken<Message> next(Milliseconds timeout) {
     const evs_status status =
-        detail::call_or_timeout(evs_subscription_next, raw_.get(), detail::count(timeout), message_.get());
+        detail::call(evs_subscription_next, raw_.get(), detail::count(timeout), message_.get());
     return {status, status == EVS_STATUS_OK ? Message(*message_) : Message()};
+  }
+
+  /** Takes the next message if there is one; else calls `ready()` when it is worth trying again. */
+  template <class Callable>
+  Taken<Message> poll(Callable &&ready) {
+    using Type = std::decay_t<Callable>;
+    evs_ready_fn function = [](void *user_data) noexcept { detail::taken<Type>(user_data)(); };
+    evs_free_fn free = detail::destroy<Type>;
+    const evs_status status = detail::call(evs_subscription_poll, raw_.get(), message_.get(), function,
+                                           detail::give(std::forward<Callable>(ready)), free);
+    return {status, status == EVS_STATUS_OK ? Message(*message_) : Message()};
+  }
+
+  /** Has a queue give user_data when next, which does not wait from now on, is worth calling again. */
+  void attach(const ReadyQueue &queue, void *user_data) {
+    detail::call(evs_subscription_attach, raw_.get(), queue.raw(), user_data);
   }
 
  private:
@@ -685,6 +887,23 @@ class Observer {
   virtual void publish_failed(const PublishFailure &) {}
 };
 
+/** Which streams are meant: those that have all of its parts. */
+struct Who {
+  std::string user, channel, stream;
+  /** Says that all streams are meant, when nothing is named. */
+  bool everyone = false;
+
+  /** For the functions of C, as long as this lives. */
+  evs_who raw() const {
+    evs_who raw = EVS_WHO_INIT;
+    if (!user.empty()) raw.user = {user.data(), user.size()};
+    if (!channel.empty()) raw.channel = {channel.data(), channel.size()};
+    if (!stream.empty()) raw.stream = {stream.data(), stream.size()};
+    raw.everyone = everyone;
+    return raw;
+  }
+};
+
 /** An application's events. */
 class Events {
  public:
@@ -692,51 +911,86 @@ class Events {
   explicit Events(const Config &config) : Events(config.raw()) {}
 
   Receipt publish(std::string_view channel, const Event &event) const {
-    return detail::publish(evs_events_publish, event, raw_.get(), channel.data(), channel.size());
+    return detail::publish(evs_hub_publish, event, raw_.get(), channel.data(), channel.size());
   }
 
   /** Waits for the proxies. Throws the Error of the first that failed, or with EVS_STATUS_TIMEOUT. */
   Receipt publish_wait(std::string_view channel, const Event &event, Milliseconds timeout) const {
-    return detail::publish_wait(evs_events_publish_wait, event, timeout, raw_.get(), channel.data(), channel.size());
+    return detail::publish_wait(evs_hub_publish_wait, event, timeout, raw_.get(), channel.data(), channel.size());
   }
 
   /** Calls `published(const Receipt &, const std::optional<Error> &)` when the proxies have answered. */
   template <class Callable>
   Receipt publish_async(std::string_view channel, const Event &event, Callable &&published) const {
-    return detail::publish_async(evs_events_publish_async, event, std::forward<Callable>(published), raw_.get(),
+    return detail::publish_async(evs_hub_publish_async, event, std::forward<Callable>(published), raw_.get(),
                                  channel.data(), channel.size());
+  }
+
+  /** To all streams of a user, with the setting user_channel. */
+  Receipt publish_to_user(std::string_view user, const Event &event) const {
+    return detail::publish(evs_hub_publish_to_user, event, raw_.get(), user.data(), user.size());
+  }
+
+  /** The channel that publish_to_user publishes to. */
+  Channel user_channel(std::string_view user) const {
+    evs_channel *made = nullptr;
+    detail::call(evs_hub_user_channel, raw_.get(), user.data(), user.size(), &made);
+    return Channel(made);
   }
 
   Channel channel(std::string_view name) const {
     evs_channel *made = nullptr;
-    detail::call(evs_events_channel, raw_.get(), name.data(), name.size(), &made);
+    detail::call(evs_hub_channel, raw_.get(), name.data(), name.size(), &made);
     return Channel(made);
   }
 
   /** Answers a request that an HTTP server of yours has received. */
-  Reply open(const Request &request, const Access &access = Access::allow()) const {
-    evs_access *decided = nullptr;
-    detail::call(evs_access_new, &decided);
-    const detail::Handle<evs_access, evs_access_free> owned(decided);
-    access.decide(decided);
-    evs_reply *made = nullptr;
-    detail::call(evs_events_open, raw_.get(), request.raw(), static_cast<const evs_access *>(decided), &made);
-    return Reply(made);
+  Reply open(const Request &request, const Access &access) const {
+    const Undecided decided = undecided();
+    access.decide(decided.get());
+    return open(request, decided.get());
   }
 
-  /** Answers a request that needs no word from the application. */
-  std::optional<Reply> screen(const Request &request) const {
+  /** Answers a request that screen has left to the application, as its token grants. */
+  Reply open_jwt(const Request &request, const Jwt &jwt) const {
+    const Undecided decided = undecided();
+    detail::call(evs_access_set_jwt, decided.get(), raw_.get(), jwt.raw(), request.raw());
+    return open(request, decided.get());
+  }
+
+  /** Answers a request that screen has left to the application, as its ticket grants. */
+  Reply open_ticket(const Request &request, const Tickets &tickets) const {
+    const Undecided decided = undecided();
+    detail::call(evs_access_set_ticket, decided.get(), raw_.get(), tickets.raw(), request.raw());
+    return open(request, decided.get());
+  }
+
+  /** A ticket for what the access grants, which names its channels: for "?ticket=" in the URL of an EventSource. */
+  std::string ticket(const Tickets &tickets, const Access &access) const {
+    const Undecided decided = undecided();
+    access.decide(decided.get());
+    evs_text *made = nullptr;
+    detail::call(evs_hub_ticket, raw_.get(), tickets.raw(), static_cast<const evs_access *>(decided.get()), &made);
+    return detail::text(made);
+  }
+
+  /** Answers a request that needs no word from the application, or makes known what it asks for. */
+  std::optional<Reply> screen(Request &request) const {
     evs_reply *made = nullptr;
-    detail::call(evs_events_screen, raw_.get(), request.raw(), &made);
+    detail::call(evs_hub_screen, raw_.get(), request.owned(), &made);
     if (made == nullptr) return std::nullopt;
     return Reply(made);
   }
+  std::optional<Reply> screen(Request &&request) const { return screen(request); }
+
+  /** Has the system give up a client of yours that has vanished or takes nothing. */
+  void tune(int fd) const { detail::call(evs_hub_tune_fd, raw_.get(), fd); }
 
   /** Reads channels from now on. */
   Subscription subscribe(const std::vector<std::string> &channels) const {
     const auto views = detail::views(channels);
     evs_subscription *made = nullptr;
-    detail::call(evs_events_subscribe, raw_.get(), views.data(), views.size(), &made);
+    detail::call(evs_hub_subscribe, raw_.get(), views.data(), views.size(), &made);
     return Subscription(made);
   }
 
@@ -750,7 +1004,7 @@ class Events {
     };
     evs_free_fn free = detail::destroy<Type>;
     evs_subscription *made = nullptr;
-    detail::call(evs_events_subscribe_callback, raw_.get(), views.data(), views.size(), function,
+    detail::call(evs_hub_subscribe_callback, raw_.get(), views.data(), views.size(), function,
                  detail::give(std::forward<Callable>(on_message)), free, &made);
     return Subscription(made);
   }
@@ -769,14 +1023,49 @@ class Events {
       detail::taken<Owned>(user_data)->publish_failed(PublishFailure(*failure));
     };
     evs_free_fn free = detail::destroy<Owned>;
-    detail::call(evs_events_observe, raw_.get(), static_cast<const evs_observer *>(&functions),
+    detail::call(evs_hub_observe, raw_.get(), static_cast<const evs_observer *>(&functions),
                  detail::give(std::move(observer)), free);
+  }
+
+  /** The place of the newest event that was published, to resume from; take it before you read the data you show. */
+  std::string position() const {
+    char text[EVS_POSITION_BYTES];
+    detail::call(evs_hub_position, raw_.get(), &text);
+    return text;
+  }
+
+  /** Has clients come back, and be decided on anew; nothing is lost. Throws with EVS_STATUS_INVALID_ARGUMENT when nobody is named. */
+  void reopen(const Who &who) const {
+    evs_who raw = who.raw();
+    detail::call(evs_hub_reopen, raw_.get(), static_cast<const evs_who *>(&raw));
+  }
+
+  /** Ends streams whose clients are not to come back, and are told `text`. */
+  void disconnect(const Who &who, std::string_view text) const {
+    evs_who raw = who.raw();
+    detail::call(evs_hub_disconnect, raw_.get(), static_cast<const evs_who *>(&raw), text.data(), text.size());
   }
 
   evs_stats stats() const {
     evs_stats stats = EVS_STATS_INIT;
-    detail::call(evs_events_stats, raw_.get(), &stats);
+    detail::call(evs_hub_stats, raw_.get(), &stats);
     return stats;
+  }
+
+  /** Metrics for Prometheus: in OpenMetrics 1.0, or else in the older format 0.0.4. */
+  std::string metrics(bool openmetrics = false) const {
+    evs_text *made = nullptr;
+    detail::call(evs_hub_metrics, raw_.get(), openmetrics, &made);
+    return detail::text(made);
+  }
+
+  /** Whether the process can serve, and what is wrong. */
+  Health health() const {
+    Health health;
+    evs_text *made = nullptr;
+    detail::call(evs_hub_health, raw_.get(), &health.ready, &health.live, &made);
+    health.json = detail::text(made);
+    return health;
   }
 
   /** A server, which does not listen yet. */
@@ -790,21 +1079,35 @@ class Events {
    *  was still running. */
   std::uint64_t close(Milliseconds timeout) const {
     std::uint64_t undelivered = 0;
-    detail::call(evs_events_close, raw_.get(), detail::count(timeout), &undelivered);
+    detail::call(evs_hub_close, raw_.get(), detail::count(timeout), &undelivered);
     return undelivered;
   }
 
-  evs_events *raw() const noexcept { return raw_.get(); }
+  evs_hub *raw() const noexcept { return raw_.get(); }
 
  private:
   explicit Events(const evs_config *config) {
     detail::call(evs_check_abi, static_cast<std::uint32_t>(EVS_ABI_VERSION));
-    evs_events *made = nullptr;
-    detail::call(evs_events_new, config, &made);
+    evs_hub *made = nullptr;
+    detail::call(evs_hub_new, config, &made);
     raw_.reset(made);
   }
 
-  detail::Handle<evs_events, evs_events_free> raw_;
+  using Undecided = detail::Handle<evs_access, evs_access_free>;
+
+  static Undecided undecided() {
+    evs_access *made = nullptr;
+    detail::call(evs_access_new, &made);
+    return Undecided(made);
+  }
+
+  Reply open(const Request &request, const evs_access *decided) const {
+    evs_reply *made = nullptr;
+    detail::call(evs_hub_open, raw_.get(), request.raw(), decided, &made);
+    return Reply(made);
+  }
+
+  detail::Handle<evs_hub, evs_hub_free> raw_;
 };
 
 /** Sends the log of the process to `log(evs_log_level, std::string_view target, std::string_view message)`. */

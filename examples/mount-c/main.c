@@ -1,22 +1,28 @@
 /*
- * A stream mounted in a server of your own, by pulling: libmicrohttpd writes the bytes, and evstream says when there are more.
+ * A stream mounted in a server of your own, by reading it: libmicrohttpd writes the bytes, and a ready queue says when there are
+ * more. One thread runs both, so nothing needs a lock.
  *
  *   curl -N http://127.0.0.1:8000/rooms/blue             reads a room
  *   curl -d 'hello' http://127.0.0.1:8000/rooms/blue     says something there
  *
- * PORT chooses the port (default 8000, 0 takes a free one). One thread serves all streams.
+ * PORT chooses the port (default 8000, 0 takes a free one).
  */
 #include <evstream.h>
 #include <microhttpd.h>
 #include <netdb.h>
-#include <pthread.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
-enum { MAX_BODY_BYTES = 4096, BLOCK_BYTES = 16384 };
+enum { MAX_BODY_BYTES = 4096, BLOCK_BYTES = 16384, LAST_BYTES_MS = 2000 };
+
+static evs_hub *hub;
+static evs_ready_queue *queue;
+static size_t open_streams;
 
 /* A request while it is read. */
 typedef struct incoming {
@@ -26,19 +32,12 @@ typedef struct incoming {
   char body[MAX_BODY_BYTES];
 } incoming;
 
-/* A stream while it is sent: of libmicrohttpd's thread, and of the callback that wakes it. */
+/* A stream while it is sent. */
 typedef struct stream {
-  pthread_mutex_t lock;
-  int users;
-  struct MHD_Connection *connection; /* NULL when it is gone; guarded by the lock, as is users */
+  struct MHD_Connection *connection;
   evs_reply *reply;
   evs_bytes rest; /* of the last chunk */
 } stream;
-
-/* The streams that are open, for the end of the program. */
-static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t none_open = PTHREAD_COND_INITIALIZER;
-static size_t open_streams;
 
 static struct MHD_Response *text_response(const char *text) {
   return MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
@@ -53,52 +52,15 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 
 /* Streams */
 
-static void count_open(int change) {
-  pthread_mutex_lock(&open_lock);
-  open_streams += (size_t)change;
-  if (open_streams == 0) pthread_cond_signal(&none_open);
-  pthread_mutex_unlock(&open_lock);
-}
-
-/* Waits until libmicrohttpd has sent the last bytes of all streams, but not for clients that do not read. */
-static void await_ends(int timeout_s) {
-  struct timespec deadline;
-  clock_gettime(CLOCK_REALTIME, &deadline);
-  deadline.tv_sec += timeout_s;
-  pthread_mutex_lock(&open_lock);
-  while (open_streams > 0 && pthread_cond_timedwait(&none_open, &open_lock, &deadline) == 0) continue;
-  pthread_mutex_unlock(&open_lock);
-}
-
-static void let_go(void *user_data) {
-  stream *left = (stream *)user_data;
-  pthread_mutex_lock(&left->lock);
-  int users = --left->users;
-  pthread_mutex_unlock(&left->lock);
-  if (users > 0) return;
-  pthread_mutex_destroy(&left->lock);
-  free(left);
-}
-
-/* Runs on a thread of evstream's. */
-static void wake(void *user_data) {
-  stream *waiting = (stream *)user_data;
-  pthread_mutex_lock(&waiting->lock);
-  if (waiting->connection != NULL) MHD_resume_connection(waiting->connection);
-  pthread_mutex_unlock(&waiting->lock);
-}
-
+/* libmicrohttpd asks only when the socket takes more, so what a slow client has not read stays in evstream's log. */
 static ssize_t read_more(void *cls, uint64_t position, char *buffer, size_t max) {
   stream *sent = (stream *)cls;
   (void)position;
   if (sent->rest.len == 0) {
-    pthread_mutex_lock(&sent->lock);
-    sent->users++; /* given back by let_go, whatever becomes of the call */
-    pthread_mutex_unlock(&sent->lock);
-    switch (evs_reply_poll(sent->reply, &sent->rest, wake, sent, let_go, NULL)) {
+    switch (evs_reply_next(sent->reply, 0, &sent->rest, NULL)) {
     case EVS_STATUS_OK: break;
     case EVS_STATUS_PENDING:
-      MHD_suspend_connection(sent->connection); /* nothing happens if wake was quicker: it is called again */
+      MHD_suspend_connection(sent->connection); /* until the queue gives it to the loop in main */
       return 0;
     case EVS_STATUS_ENDED: return MHD_CONTENT_READER_END_OF_STREAM;
     default: return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -113,25 +75,21 @@ static ssize_t read_more(void *cls, uint64_t position, char *buffer, size_t max)
 
 static void end_stream(void *cls) {
   stream *ended = (stream *)cls;
-  pthread_mutex_lock(&ended->lock);
-  ended->connection = NULL;
-  pthread_mutex_unlock(&ended->lock);
-  evs_reply_free(ended->reply);
-  let_go(ended);
-  count_open(-1);
+  evs_reply_free(ended->reply); /* from here on the queue does not give it */
+  free(ended);
+  open_streams--;
 }
 
 static struct MHD_Response *stream_response(struct MHD_Connection *connection, evs_reply *reply) {
   stream *made = (stream *)calloc(1, sizeof *made);
-  if (made == NULL) {
+  if (made == NULL || evs_reply_attach(reply, queue, made, NULL) != EVS_STATUS_OK) {
     evs_reply_free(reply);
+    free(made);
     return NULL;
   }
-  pthread_mutex_init(&made->lock, NULL);
-  made->users = 1;
   made->connection = connection;
   made->reply = reply;
-  count_open(+1);
+  open_streams++;
   struct MHD_Response *response =
       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_more, made, end_stream);
   if (response == NULL) end_stream(made);
@@ -149,19 +107,18 @@ static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const cha
 
 static evs_request *copy_request(struct MHD_Connection *connection, const char *method, const char *target) {
   evs_request *request = NULL;
-  if (evs_request_new(method, strlen(method), target, strlen(target), &request, NULL) != EVS_STATUS_OK) return NULL;
+  if (evs_request_new(method, EVS_ZSTR, target, EVS_ZSTR, &request, NULL) != EVS_STATUS_OK) return NULL;
   MHD_get_connection_values_n(connection, MHD_HEADER_KIND, copy_header, request);
   const struct sockaddr *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
   socklen_t peer_len = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
   char address[NI_MAXHOST];
   if (getnameinfo(peer, peer_len, address, sizeof address, NULL, 0, NI_NUMERICHOST) == 0) {
-    evs_request_set_peer(request, address, strlen(address), NULL);
+    evs_request_set_peer(request, address, EVS_ZSTR, NULL);
   }
   return request;
 }
 
-static enum MHD_Result read_room(const evs_events *events, struct MHD_Connection *connection, const char *method,
-                                 const char *target, const char *channel) {
+static enum MHD_Result read_room(struct MHD_Connection *connection, const char *method, const char *target, const char *channel) {
   evs_request *request = copy_request(connection, method, target);
   evs_access *access = NULL;
   evs_reply *reply = NULL;
@@ -170,13 +127,13 @@ static enum MHD_Result read_room(const evs_events *events, struct MHD_Connection
   /* This is the place to ask who the client is, and whether it may read the room. */
   evs_status status = evs_access_new(&access, &error);
   if (status == EVS_STATUS_OK) status = evs_access_set_channels(access, &only, 1, &error);
-  if (status == EVS_STATUS_OK) status = evs_events_open(events, request, access, &reply, &error);
+  if (status == EVS_STATUS_OK) status = evs_hub_open(hub, request, access, &reply, &error);
   evs_request_free(request);
   evs_access_free(access);
   if (status != EVS_STATUS_OK) {
     struct MHD_Response *response = text_response(evs_error_message(error));
     evs_error_free(error);
-    return answer(connection, status == EVS_STATUS_CLOSED ? 503 : 500, response);
+    return answer(connection, 500, response);
   }
   unsigned code = evs_reply_status(reply);
   evs_str names[32], values[32];
@@ -187,14 +144,13 @@ static enum MHD_Result read_room(const evs_events *events, struct MHD_Connection
   return answer(connection, code, response);
 }
 
-static enum MHD_Result say(const evs_events *events, struct MHD_Connection *connection, const incoming *said,
-                           const char *channel) {
+static enum MHD_Result say(struct MHD_Connection *connection, const incoming *said, const char *channel) {
   evs_event event = EVS_EVENT_INIT;
   evs_receipt receipt = EVS_RECEIPT_INIT;
   evs_error *error = NULL;
   event.data.ptr = said->body;
   event.data.len = said->body_len;
-  evs_status status = evs_events_publish(events, channel, strlen(channel), &event, &receipt, &error);
+  evs_status status = evs_hub_publish(hub, channel, EVS_ZSTR, &event, &receipt, &error);
   struct MHD_Response *response = text_response(status == EVS_STATUS_OK ? receipt.position : evs_error_message(error));
   evs_error_free(error);
   return answer(connection, status == EVS_STATUS_OK ? 200 : 400, response);
@@ -218,9 +174,8 @@ static void end(void *cls, struct MHD_Connection *connection, void **request, en
 
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *body, size_t *body_len, void **request) {
-  const evs_events *events = (const evs_events *)cls;
   incoming *read = (incoming *)*request;
-  (void)version;
+  (void)cls, (void)version;
   if (read == NULL || read->target == NULL) return MHD_NO;
   if (!read->is_begun) { /* libmicrohttpd calls at the head, with each part of the body, and at the end */
     read->is_begun = 1;
@@ -238,21 +193,42 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
   if (*room == '\0' || snprintf(channel, sizeof channel, "room-%s", room) >= (int)sizeof channel) {
     return answer(connection, 404, text_response("there are: GET and POST /rooms/NAME\n"));
   }
-  if (strcmp(method, "POST") != 0) return read_room(events, connection, method, read->target, channel);
-  return say(events, connection, read, channel);
+  if (strcmp(method, "POST") != 0) return read_room(connection, method, read->target, channel);
+  return say(connection, read, channel);
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Runs libmicrohttpd, and wakes the streams that are ready; until a signal comes, or for a while until all streams have ended. */
+static void run(struct MHD_Daemon *server, int signals, int64_t deadline_ms) {
+  struct pollfd fds[] = {{MHD_get_daemon_info(server, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, POLLIN, 0},
+                         {evs_ready_queue_fd(queue), POLLIN, 0},
+                         {signals, POLLIN, 0}};
+  while (deadline_ms == 0 ? fds[2].revents == 0 : open_streams > 0 && now_ms() < deadline_ms) {
+    MHD_UNSIGNED_LONG_LONG due_ms;
+    int wait_ms = deadline_ms == 0 ? -1 : 50;
+    if (MHD_get_timeout(server, &due_ms) == MHD_YES && (wait_ms < 0 || due_ms < (unsigned)wait_ms)) wait_ms = (int)due_ms;
+    poll(fds, 3, wait_ms);
+    void *ready;
+    while (evs_ready_queue_pop(queue, &ready)) MHD_resume_connection(((stream *)ready)->connection);
+    MHD_run(server);
+  }
 }
 
 int main(void) {
-  /* Before there are other threads, so that none of them is interrupted instead. */
   sigset_t stop;
   sigemptyset(&stop);
   sigaddset(&stop, SIGINT);
   sigaddset(&stop, SIGTERM);
   sigprocmask(SIG_BLOCK, &stop, NULL);
+  int signals = signalfd(-1, &stop, SFD_CLOEXEC);
 
-  evs_events *events = NULL;
   evs_error *error = NULL;
-  if (evs_events_new(NULL, &events, &error) != EVS_STATUS_OK) {
+  if (evs_hub_new(NULL, &hub, &error) != EVS_STATUS_OK || evs_ready_queue_new(&queue, &error) != EVS_STATUS_OK) {
     fprintf(stderr, "%s\n", evs_error_message(error));
     evs_error_free(error);
     return 1;
@@ -260,20 +236,21 @@ int main(void) {
   const char *port = getenv("PORT");
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port != NULL ? port : "8000"))};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  struct MHD_Daemon *server = MHD_start_daemon(
-      MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, events,
-      MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, end, NULL,
-      MHD_OPTION_END);
+  struct MHD_Daemon *server =
+      MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address,
+                       MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, end, NULL, MHD_OPTION_END);
   if (server == NULL) perror("cannot listen");
   if (server != NULL) {
     printf("Listening on http://127.0.0.1:%u/\n", MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port);
     fflush(stdout);
-    int signal;
-    sigwait(&stop, &signal);
+    run(server, signals, 0);
   }
-  evs_events_close(events, 2000, NULL, NULL); /* wakes all streams, for their last words */
-  await_ends(2); /* what is not sent when the server stops is cut off */
-  if (server != NULL) MHD_stop_daemon(server);
-  evs_events_free(events);
+  evs_hub_close(hub, 2000, NULL, NULL); /* has all streams ready, for their last words */
+  if (server != NULL) {
+    run(server, signals, now_ms() + LAST_BYTES_MS); /* what is not sent when the server stops is cut off */
+    MHD_stop_daemon(server);
+  }
+  evs_ready_queue_free(queue);
+  evs_hub_free(hub);
   return server != NULL ? 0 : 1;
 }

@@ -85,12 +85,24 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 fn with_fault<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
     || {
         #[cfg(debug_assertions)]
-        if std::env::var_os("EVS_FAULT_PANIC").is_some() {
+        if FAULT.get() {
             // Without the panic hook, which would fill the output of the tests.
             std::panic::resume_unwind(Box::new("this is an injected fault"));
         }
         body()
     }
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static FAULT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Has every call of this thread panic, or not any more. For tests: in no header, and in debug builds only.
+#[cfg(debug_assertions)]
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_test_panic(panics: bool) {
+    FAULT.set(panics);
 }
 
 #[cfg(test)]

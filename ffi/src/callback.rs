@@ -1,6 +1,14 @@
-//! What a caller leaves with us: functions to call, and the data they are called with.
+//! Callbacks
 
-use std::{cell::Cell, ffi::c_void};
+use std::{
+    cell::Cell,
+    ffi::c_void,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
 
 use crate::{
     cast::Opaque,
@@ -8,10 +16,12 @@ use crate::{
     status::evs_status,
 };
 
-/// Frees what a caller has given as user_data. It is called exactly once, when no callback with that user_data is
-/// running or will run any more: also when the function that was given it fails, and then before it returns.
+/// Frees what you have given as user_data.
 ///
-/// It may run on a thread of evstream's, and must be short and must not block. It may free objects of evstream's.
+/// It is called exactly once, when no callback with that user_data is running or will run any more. When the function
+/// that was given it fails, that is before the function returns.
+///
+/// It may run on one of evstream's threads, must be short and must not block. It may free objects of evstream's.
 pub type evs_free_fn = Option<extern "C" fn(user_data: *mut c_void)>;
 
 /// The data of a callback, freed with this.
@@ -19,6 +29,19 @@ pub type evs_free_fn = Option<extern "C" fn(user_data: *mut c_void)>;
 pub(crate) struct UserData {
     data: Opaque,
     free: evs_free_fn,
+    running: Option<Arc<Running>>,
+}
+
+/// How many callbacks of publishing are running. The core counts all others, but these may run on the thread that
+/// publishes, where counting would cost every event.
+///
+/// Callbacks come and go without a lock: one that another thread holds when the process forks stays locked in the child,
+/// which may free what it inherited.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    callbacks: AtomicUsize,
+    waiting: Mutex<()>,
+    changed: Condvar,
 }
 
 /// How a callback is to behave.
@@ -37,13 +60,21 @@ thread_local! {
 
 impl UserData {
     pub(crate) fn new(data: *mut c_void, free: evs_free_fn) -> Self {
-        Self { data: Opaque(data), free }
+        Self { data: Opaque(data), free, running: None }
     }
 
-    /// Runs a callback with the data.
+    /// Counts the calls among those of a hub's publishing.
+    pub(crate) fn counted(self, running: &Arc<Running>) -> Self {
+        let mut counted = self;
+        counted.running = Some(running.clone());
+        counted
+    }
+
+    /// Runs a callback with the data, and with the signals of the caller's own threads.
     pub(crate) fn call<T>(&self, manners: Manners, callback: impl FnOnce(*mut c_void) -> T) -> T {
+        let _running = self.running.as_deref().map(Run::start);
         let _inside = Inside::enter(manners);
-        callback(self.data.0)
+        evstream::__internal::as_host(|| callback(self.data.0))
     }
 }
 
@@ -51,6 +82,44 @@ impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(free) = self.free {
             self.call(Manners::Short, |data| free(data));
+        }
+    }
+}
+
+impl Running {
+    /// Waits until no callback is running; false when the time was not enough.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.callbacks.load(SeqCst) > 0 {
+            let left =
+                deadline.map_or(LOOK_AGAIN, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(waiting, left.min(LOOK_AGAIN));
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// A callback that ends just when somebody begins to wait is not heard.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+struct Run<'a>(&'a Running);
+
+impl<'a> Run<'a> {
+    fn start(running: &'a Running) -> Self {
+        running.callbacks.fetch_add(1, SeqCst);
+        Self(running)
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        if self.0.callbacks.fetch_sub(1, SeqCst) == 1 {
+            self.0.changed.notify_all();
         }
     }
 }

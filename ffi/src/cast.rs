@@ -6,13 +6,11 @@
 //! gave until then.
 
 use std::{
-    ffi::{c_char, c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_void},
     mem::MaybeUninit,
     os::fd::{BorrowedFd, OwnedFd},
     slice,
 };
-
-use evstream::ErrorKind;
 
 use crate::{
     error::{Failure, Result},
@@ -22,7 +20,8 @@ use crate::{
     receipt::evs_receipt,
     stats::evs_stats,
     status::evs_status,
-    text::evs_str,
+    text::{EVS_ZSTR, evs_str},
+    who::evs_who,
 };
 
 /// A text that a caller gave as address and length.
@@ -42,10 +41,23 @@ pub(crate) fn text_or<'a>(
     len: usize,
     name: &str,
 ) -> Result<&'a str> {
-    str::from_utf8(bytes(text.cast(), len, name)?).map_err(|error| {
-        let at = error.valid_up_to();
+    let bytes = text_bytes(text, len, name)?;
+    str::from_utf8(bytes).map_err(|error| {
+        let (at, len) = (error.valid_up_to(), bytes.len());
         Failure::new(otherwise, format!("{name} is not UTF-8: byte {at} of {len} cannot be read"))
     })
+}
+
+/// A text that a caller gave, in whatever encoding.
+pub(crate) fn text_bytes<'a>(text: *const c_char, len: usize, name: &str) -> Result<&'a [u8]> {
+    if len != EVS_ZSTR {
+        return bytes(text.cast(), len, name);
+    }
+    if text.is_null() {
+        return Err(Failure::argument(format!("{name} is NULL, which is allowed only with length 0")));
+    }
+    // SAFETY: rule 3: it is ended by NUL, and stays unchanged until the call is over.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// The names of channels that a caller gave as an array.
@@ -85,7 +97,7 @@ macro_rules! growing {
     )+};
 }
 
-growing!(evs_event, evs_message, evs_observer, evs_receipt, evs_stats);
+growing!(evs_event, evs_message, evs_observer, evs_receipt, evs_stats, evs_who);
 
 /// A structure that a caller has filled in. Fields that it does not know are zero.
 pub(crate) fn read_sized<T: Growing>(given: *const T) -> Result<T> {
@@ -160,8 +172,11 @@ pub(crate) fn duplicate(fd: c_int) -> Result<OwnedFd> {
     // SAFETY: it is used at once, and only to duplicate it, which fails if the descriptor is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     borrowed.try_clone_to_owned().map_err(|error| {
-        let text = format!("descriptor {fd} cannot be duplicated: {error}");
-        Failure::new(ErrorKind::Io.into(), text)
+        let status = match error.raw_os_error() {
+            Some(libc::EBADF) => evs_status::InvalidArgument,
+            _ => evs_status::Io,
+        };
+        Failure::new(status, format!("fd {fd} cannot be duplicated: {error}"))
     })
 }
 
@@ -268,8 +283,21 @@ mod tests {
         assert_eq!(message(text(null(), 1, "name")), refused);
         let refused = "name is not UTF-8: byte 1 of 3 cannot be read";
         assert_eq!(message(text(c"a\xffb".as_ptr(), 3, "name")), refused);
-        let refused = format!("name cannot have length {}", usize::MAX);
-        assert_eq!(message(text(c"".as_ptr(), usize::MAX, "name")), refused);
+        let refused = format!("name cannot have length {}", usize::MAX - 1);
+        assert_eq!(message(text(c"".as_ptr(), usize::MAX - 1, "name")), refused);
+    }
+
+    #[test]
+    fn texts_may_be_ended_by_nul() {
+        assert_eq!(text(c"abc".as_ptr(), EVS_ZSTR, "name").unwrap(), "abc");
+        assert_eq!(text(c"".as_ptr(), EVS_ZSTR, "name").unwrap(), "");
+        let refused = "name is NULL, which is allowed only with length 0";
+        assert_eq!(message(text(null(), EVS_ZSTR, "name")), refused);
+        let refused = "name is not UTF-8: byte 1 of 3 cannot be read";
+        assert_eq!(message(text(c"a\xffb".as_ptr(), EVS_ZSTR, "name")), refused);
+        assert_eq!(text_bytes(c"\xff".as_ptr(), EVS_ZSTR, "name").unwrap(), b"\xff");
+        let views = [evs_str { ptr: c"a".as_ptr(), len: EVS_ZSTR }];
+        assert_eq!(texts(views.as_ptr(), 1, "channels").unwrap(), ["a"]);
     }
 
     #[test]
@@ -357,6 +385,6 @@ mod tests {
         near.read_to_string(&mut got).unwrap();
         assert_eq!(got, "x");
         assert_eq!(message(super::duplicate(-1)), "fd must not be negative, unlike -1");
-        assert_eq!(super::duplicate(1_000_000).unwrap_err().status, evs_status::Io);
+        assert!(message(super::duplicate(1_000_000)).starts_with("fd 1000000 cannot be duplicated: "));
     }
 }

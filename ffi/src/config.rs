@@ -2,7 +2,7 @@
 
 use std::{ffi::c_char, mem::MaybeUninit};
 
-use evstream::{Config, config::OptionValue};
+use evstream::{Config, OptionValue};
 
 use crate::{
     call::{call, free, give, needed, place},
@@ -12,18 +12,17 @@ use crate::{
     text::evs_str,
 };
 
-/// The settings of an evs_events. A new one has all defaults; evs_events_new copies it.
+/// Settings. They are all at their defaults until they are set; evs_hub_new copies them.
 pub struct evs_config {
     pub(crate) config: Config,
 }
 
 /// Makes settings at their defaults.
 ///
-/// @param config  Where to put them. The caller owns them; free with evs_config_free.
-/// @param error   NULL, or where to put the error.
+/// @param config  Where to store them; free with evs_config_free.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: any.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_new(
     config: Option<&mut MaybeUninit<*mut evs_config>>,
@@ -37,14 +36,13 @@ pub extern "C" fn evs_config_new(
 
 /// Sets a setting that is a number.
 ///
-/// @param config      The settings.
-/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
-/// @param option_len  Length of the name, in bytes.
-/// @param value       Its value, in the unit at the end of its name.
-/// @param error       NULL, or where to put the error, which says what is allowed.
+/// @param config  The settings.
+/// @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+/// @param value   Its value, in the unit at the end of its name.
 ///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
-/// Threads: one at a time for these settings.
+/// @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was, and the error says what is
+///         allowed.
+/// @note Threads: one at a time for these settings.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_set_integer(
     config: Option<&mut evs_config>,
@@ -56,16 +54,15 @@ pub extern "C" fn evs_config_set_integer(
     call(error, || set(config, option, option_len, OptionValue::Integer(value)))
 }
 
-/// Sets a setting that is yes or no.
+/// Sets a setting that is a flag.
 ///
-/// @param config      The settings.
-/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
-/// @param option_len  Length of the name, in bytes.
-/// @param value       Its value.
-/// @param error       NULL, or where to put the error, which says what is allowed.
+/// @param config  The settings.
+/// @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+/// @param value   Its value.
 ///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
-/// Threads: one at a time for these settings.
+/// @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was, and the error says what is
+///         allowed.
+/// @note Threads: one at a time for these settings.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_set_flag(
     config: Option<&mut evs_config>,
@@ -77,18 +74,16 @@ pub extern "C" fn evs_config_set_flag(
     call(error, || set(config, option, option_len, OptionValue::Flag(value)))
 }
 
-/// Sets any setting by a text: a word or secret as it is, a number in digits, yes or no as "true" or "false", a list
-/// as its one element. This is for values that come from the environment or a command line.
+/// Sets any setting by a text: a word or secret as it is, a number in digits, a flag as "true" or "false", a list as
+/// its one element. It is for values from the environment or a command line.
 ///
-/// @param config      The settings.
-/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
-/// @param option_len  Length of the name, in bytes.
-/// @param value       Its value, copied.
-/// @param value_len   Length of the value, in bytes.
-/// @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+/// @param config  The settings.
+/// @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+/// @param value   Its value, copied.
 ///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
-/// Threads: one at a time for these settings.
+/// @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was; the error says what is allowed,
+///         and never shows a secret.
+/// @note Threads: one at a time for these settings.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_set_text(
     config: Option<&mut evs_config>,
@@ -106,15 +101,13 @@ pub extern "C" fn evs_config_set_text(
 
 /// Sets a setting that is a list, in place of what it was.
 ///
-/// @param config      The settings.
-/// @param option      The setting, as EVS_OPTION_... which stands for its name and length.
-/// @param option_len  Length of the name, in bytes.
-/// @param values      Its elements, copied. NULL is allowed if values_len is 0.
-/// @param values_len  How many they are.
-/// @param error       NULL, or where to put the error, which says what is allowed, and never shows a secret.
+/// @param config  The settings.
+/// @param option  The setting, as EVS_OPTION_..., which stands for name and length.
+/// @param values  Its elements, copied. NULL is allowed if values_len is 0.
 ///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT. When it fails the setting is as it was.
-/// Threads: one at a time for these settings.
+/// @return OK, INVALID_CONFIG, INVALID_ARGUMENT. On failure the setting is as it was; the error says what is allowed,
+///         and never shows a secret.
+/// @note Threads: one at a time for these settings.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_set_list(
     config: Option<&mut evs_config>,
@@ -131,14 +124,13 @@ pub extern "C" fn evs_config_set_list(
     })
 }
 
-/// Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other GRIP
-/// libraries do, where these are set and not empty.
+/// Takes the settings grip and grip_verify_key from the environment variables GRIP_URL and GRIP_VERIFY_KEY, as other
+/// GRIP libraries do, where these are set and not empty. evs_hub_new checks what they mean.
 ///
 /// @param config  The settings.
-/// @param error   NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT. What the values mean is checked by evs_events_new.
-/// Threads: one at a time for these settings, and not while another thread changes the environment.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: one at a time for these settings, and not while another thread changes the environment.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_grip_from_env(
     config: Option<&mut evs_config>,
@@ -151,9 +143,9 @@ pub extern "C" fn evs_config_grip_from_env(
     })
 }
 
-/// Frees settings. NULL is allowed. What was made with them keeps its copy.
+/// Frees settings. A hub that was made with them has its copy.
 ///
-/// Threads: any, but for one object only once.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_config_free(config: Option<Box<evs_config>>) {
     free(config);

@@ -1,4 +1,4 @@
-//! Errors
+//! Statuses and errors
 
 use std::{
     error::Error as _,
@@ -11,7 +11,7 @@ use crate::{
     status::evs_status,
 };
 
-/// What went wrong, in words. Given through the last parameter of functions that can fail.
+/// What went wrong, in words for people.
 pub struct evs_error {
     status: evs_status,
     message: CString,
@@ -27,28 +27,26 @@ pub(crate) struct Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The status that the failed function returned; EVS_STATUS_INVALID_ARGUMENT if error is NULL.
-///
-/// Threads: any.
+/// @return The status that the failed function returned; INVALID_ARGUMENT if error is NULL.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_error_status(error: Option<&evs_error>) -> evs_status {
     error.map_or(evs_status::InvalidArgument, |error| error.status)
 }
 
-/// What was wrong and what is allowed: one or two sentences for people, ended by NUL. Never NULL, and without secrets.
-/// The wording may change with any version.
+/// Says what was wrong and what is allowed, in one or two sentences without secrets. The wording may change with any
+/// version.
 ///
-/// The text belongs to the error and lives as long as it; "" if error is NULL.
-///
-/// Threads: any.
+/// @return A text ended by NUL, never NULL; "" if error is NULL. It lives as long as the error.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_error_message(error: Option<&evs_error>) -> *const c_char {
     error.map_or(c"", |error| &error.message).as_ptr()
 }
 
-/// Frees an error. NULL is allowed, and so is an error that a callback was given, which is then left alone.
+/// Frees an error. One that a callback was given is left alone.
 ///
-/// Threads: any, but for one error only once.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_error_free(error: *mut evs_error) {
     call::quietly(|| cast::free_unless_lent(error));
@@ -90,7 +88,9 @@ impl From<evstream::Error> for Failure {
         let mut cause = error.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            if !message.contains(&text) {
+            // Some errors repeat their cause, as all of their text or at its end.
+            let is_told = message == text || message.ends_with(&format!(": {text}"));
+            if !is_told {
                 message = format!("{message}: {text}");
             }
             cause = error.source();
@@ -111,6 +111,12 @@ mod tests {
     fn causes_are_told_once() {
         let cause = io::Error::other("no route");
         let error = Error::new(ErrorKind::Io, "cannot connect").with_source(cause);
+        assert_eq!(Failure::from(error).message, "cannot connect: no route");
+        let cause = io::Error::other("closed");
+        let error = Error::new(ErrorKind::Io, "cannot write to a closed queue").with_source(cause);
+        assert_eq!(Failure::from(error).message, "cannot write to a closed queue: closed");
+        let error =
+            Error::new(ErrorKind::Io, "cannot connect: no route").with_source(io::Error::other("no route"));
         assert_eq!(Failure::from(error).message, "cannot connect: no route");
         let failure = Failure::from(Error::from(io::Error::other("full")));
         assert_eq!((failure.status, &*failure.message), (evs_status::Io, "full"));

@@ -1,4 +1,4 @@
-//! Events
+//! Publishing
 
 use std::mem::MaybeUninit;
 
@@ -6,20 +6,18 @@ use evstream::Event;
 
 use crate::{cast, error::Result, status::evs_status, text::evs_str};
 
-/// What is published: an event of a type, with data. Start with EVS_EVENT_INIT.
-///
-/// The library copies what it needs before the function that is given it returns.
+/// An event to publish. Start with EVS_EVENT_INIT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_event {
     /// sizeof(evs_event).
     pub struct_size: usize,
-    /// Its type, which a browser listens on. NULL for none, which browsers take as "message". It holds no CR, LF or
-    /// NUL and does not begin with "stream-".
+    /// Its type, which a page listens for; NULL for none, which browsers take as "message". It must not contain CR, LF
+    /// or NUL, nor begin with "stream-".
     pub name: evs_str,
-    /// Its data: UTF-8, sent as it is. CR, LF and CRLF each end a line, and a client sees LF between lines.
+    /// Its data, sent as it is. CR, LF and CRLF each end a line; clients see LF between lines.
     pub data: evs_str,
-    /// A comment, which clients ignore. NULL for none.
+    /// A comment, which clients ignore; NULL for none.
     pub comment: evs_str,
     /// How long clients should wait before they reconnect, in milliseconds, if has_retry is true.
     pub retry_ms: u64,

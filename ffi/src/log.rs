@@ -1,16 +1,18 @@
-//! Log
+//! The log
 
 use std::{
     cell::Cell,
     ffi::c_void,
-    fmt::{Debug, Write},
+    fmt::{Debug, Write as _},
+    io::Write as _,
     mem::MaybeUninit,
     sync::{
-        Arc, Once, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
+use arc_swap::ArcSwapOption;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -46,27 +48,27 @@ pub enum evs_log_level {
 
 /// Called with each line of the log.
 ///
-/// It runs on the thread that has something to say, which other streams may need, and several may run at the same time. It
-/// must be short and must not block. What evstream would log meanwhile on this thread is left out.
+/// It runs on the thread that has something to say, which other streams may need, several at the same time. It must be
+/// short and must not block. What evstream would log meanwhile on this thread is left out.
 ///
-/// @param user_data  As it was given.
+/// @param user_data  As you gave it.
 /// @param level      An evs_log_level.
 /// @param target     Where it comes from, such as "evstream::server". It lives until the callback returns.
 /// @param message    What there is to say, without a line end. It lives until the callback returns.
 pub type evs_log_fn =
     Option<extern "C" fn(user_data: *mut c_void, level: u32, target: evs_str, message: evs_str)>;
 
-/// Sends the log of the whole process to a callback, in place of the one that was set before. At first there is none, and
-/// nothing is logged.
+/// Sends the log of the whole process to a callback, in place of the one before. Until it is called, errors go to the
+/// standard error: events that are lost, and faults of the library.
 ///
-/// @param level           An evs_log_level: what is logged, and everything that matters more.
+/// @param level           An evs_log_level: what is logged, with everything that matters more.
 /// @param log             What to call, or NULL to log nothing.
-/// @param user_data       What to call it with. It is freed when another callback takes its place and it is not running.
+/// @param user_data       What to call it with. It is freed when another callback has taken its place and it is not
+///                        running.
 /// @param user_data_free  NULL, or what frees user_data.
-/// @param error           NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: any.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_log_set(
     level: u32,
@@ -84,10 +86,9 @@ pub extern "C" fn evs_log_set(
         install();
         let sink = log.map(|log| Arc::new(Sink { log, user_data }));
         let level = if sink.is_some() { level } else { evs_log_level::Off as u32 };
+        IS_SET.store(true, Ordering::Relaxed);
         LEVEL.store(level, Ordering::Relaxed);
-        let before = std::mem::replace(&mut *SINK.write().unwrap_or_else(PoisonError::into_inner), sink);
-        drop(before); // after the lock: what it frees may call us
-        tracing::callsite::rebuild_interest_cache();
+        SINK.store(sink);
         Ok(evs_status::Ok)
     })
 }
@@ -97,27 +98,30 @@ struct Sink {
     user_data: UserData,
 }
 
-static LEVEL: AtomicU32 = AtomicU32::new(0);
-static SINK: RwLock<Option<Arc<Sink>>> = RwLock::new(None);
+static LEVEL: AtomicU32 = AtomicU32::new(evs_log_level::Error as u32);
+/// Whether the application has said where lines go.
+static IS_SET: AtomicBool = AtomicBool::new(false);
+/// Without a lock: one that another thread holds when the process forks stays locked in the child for ever.
+static SINK: ArcSwapOption<Sink> = ArcSwapOption::const_empty();
 
 thread_local! {
     static LOGGING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Has this library's log, which is its own also where the host has one, go where the callback is.
-fn install() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
+pub(crate) fn install() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if !INSTALLED.swap(true, Ordering::Relaxed) {
         // It fails only if there is one already, and nobody but us can set it.
         let _ = tracing::subscriber::set_global_default(Log);
-    });
+    }
 }
 
 struct Log;
 
 impl Subscriber for Log {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // The levels can change at any time, but other libraries' lines never interest.
+        // Asked at each line, because the level can change at any time; but other libraries' lines never interest.
         if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
     }
 
@@ -134,17 +138,23 @@ impl Subscriber for Log {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(sink) = sink else { return };
+        let sink = SINK.load_full();
+        if sink.is_none() && IS_SET.load(Ordering::Relaxed) {
+            return;
+        }
         if LOGGING.replace(true) {
             return;
         }
         let mut line = Line::default();
         event.record(&mut line);
         let (level, target) = (number(*event.metadata().level()), event.metadata().target());
-        sink.user_data.call(Manners::Short, |data| {
-            (sink.log)(data, level, target.into(), line.text().as_str().into());
-        });
+        match sink {
+            Some(sink) => sink.user_data.call(Manners::Short, |data| {
+                (sink.log)(data, level, target.into(), line.text().as_str().into());
+            }),
+            // It may be closed.
+            None => drop(writeln!(std::io::stderr(), "evstream: {}", line.text())),
+        }
         LOGGING.set(false);
     }
 

@@ -1,4 +1,4 @@
-//! Messages
+//! Subscriptions
 
 use std::ffi::c_char;
 
@@ -7,10 +7,10 @@ use evstream::Message;
 use crate::{
     cast::views,
     receipt::{EVS_POSITION_BYTES, position},
-    text::evs_str,
+    text::{array, evs_str},
 };
 
-/// What a message of a subscription is. New kinds may come with any version: ignore one you do not know.
+/// What a message of a subscription is. New kinds may come with any version: ignore one that you do not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub enum evs_message_kind {
@@ -28,7 +28,7 @@ pub struct evs_message {
     pub struct_size: usize,
     /// What it is; an evs_message_kind.
     pub kind: u32,
-    /// The place of the event, or the place after which reading goes on: text, ended by NUL.
+    /// The position of the event, or that after which reading goes on: a text ended by NUL.
     pub position: [c_char; EVS_POSITION_BYTES],
     /// The channel of an event; empty for a reset.
     pub channel: evs_str,
@@ -36,7 +36,7 @@ pub struct evs_message {
     pub name: evs_str,
     /// The data of an event, with LF between its lines.
     pub data: evs_str,
-    /// The channels that have lost events, for a reset.
+    /// The channels that have lost events, for a reset; NULL for an event.
     pub channels: *const evs_str,
     /// How many they are; 0 for an event.
     pub channels_len: usize,
@@ -59,15 +59,15 @@ impl Shown {
 
     /// The message as C sees it, for as long as this lives.
     pub(crate) fn message(&self) -> evs_message {
-        let none = evs_str::NULL;
+        let empty = evs_str::from("");
         let mut shown = evs_message {
             struct_size: size_of::<evs_message>(),
             kind: 0,
             position: [0; EVS_POSITION_BYTES],
-            channel: none,
-            name: none,
-            data: none,
-            channels: self.channels.as_ptr(),
+            channel: empty,
+            name: evs_str::NULL,
+            data: empty,
+            channels: array(&self.channels),
             channels_len: self.channels.len(),
         };
         match &self.message {

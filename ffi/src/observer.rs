@@ -12,10 +12,10 @@ use crate::{
     callback::{Manners, UserData, evs_free_fn},
     cast::{self, views},
     error::{Failure, evs_error},
-    events::evs_events,
+    hub::evs_hub,
     receipt::{EVS_POSITION_BYTES, position},
     status::evs_status,
-    text::evs_str,
+    text::{array, evs_str},
 };
 
 /// Why a stream ended. New reasons may come with any version.
@@ -30,13 +30,21 @@ pub enum evs_close_reason {
     Slow = 3,
     /// The stream reached the setting max_age_ms.
     MaxAge = 4,
-    /// The events or their server were closed.
+    /// The hub or its server was closed.
     Shutdown = 5,
     /// The application let go of the stream.
     Dropped = 6,
+    /// The right to read came to its end.
+    Expired = 7,
+    /// The application is to decide anew.
+    Reauthorize = 8,
+    /// Another stream of the same user has taken its place.
+    Replaced = 9,
+    /// The application has disconnected it.
+    Disconnected = 10,
 }
 
-/// A client's stream, as observers are told of it.
+/// A client's stream, as observers are shown it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_stream_info {
@@ -52,29 +60,31 @@ pub struct evs_stream_info {
     pub channels: *const evs_str,
     /// How many they are.
     pub channels_len: usize,
+    /// What it is called in evs_who.
+    pub id: evs_str,
 }
 
-/// An event that a GRIP proxy did not get, as observers are told of it.
+/// An event that a GRIP proxy did not get, as observers are shown it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_publish_failure {
     /// sizeof(evs_publish_failure) of the library.
     pub struct_size: usize,
-    /// The proxy, by its control URI.
+    /// The proxy, by its control URI; empty when it was the journal.
     pub proxy: evs_str,
-    /// The channel, by its name on the proxy.
+    /// The channel, by its name on the proxy or in the journal.
     pub channel: evs_str,
-    /// The place of the event: text, ended by NUL.
+    /// The place of the event: text, ended by NUL; empty when it has none.
     pub position: [c_char; EVS_POSITION_BYTES],
     /// What went wrong.
     pub error: *const evs_error,
 }
 
-/// What is told when streams open and close, whatever drives them, and of events that a GRIP proxy did not get. Start with
-/// EVS_OBSERVER_INIT; leave NULL what does not interest.
+/// What to call when streams open and close, and when a GRIP proxy or the journal did not get an event. Start
+/// with EVS_OBSERVER_INIT and set what you want to hear of.
 ///
-/// The callbacks run on threads of evstream's that other streams need, several at the same time. They must be short and must
-/// not block. What they are shown lives until they return.
+/// The callbacks run on evstream's threads, which other streams need, several at the same time. They must be short and
+/// must not block. What they are shown lives until they return.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_observer {
@@ -85,23 +95,22 @@ pub struct evs_observer {
     /// A stream has ended. The reason is an evs_close_reason.
     pub stream_closed:
         Option<extern "C" fn(user_data: *mut c_void, stream: *const evs_stream_info, reason: u32)>,
-    /// A GRIP proxy did not get an event.
+    /// A GRIP proxy, or the journal, did not get an event.
     pub publish_failed: Option<extern "C" fn(user_data: *mut c_void, failure: *const evs_publish_failure)>,
 }
 
-/// Has an observer told of streams from now on. There can be one.
+/// Has an observer told from now on. A hub takes one.
 ///
-/// @param events          The events.
+/// @param hub             The hub.
 /// @param observer        What to call, copied.
-/// @param user_data       What to call it with. It is freed when the events are gone.
+/// @param user_data       What to call it with. It is freed when the hub and all that was made from it are gone.
 /// @param user_data_free  NULL, or what frees user_data.
-/// @param error           NULL, or where to put the error.
 ///
-/// Status: OK; INVALID_ARGUMENT, also when there is an observer already; CLOSED, FORKED.
-/// Threads: any.
+/// @return OK; INVALID_ARGUMENT, also when there is an observer already; CLOSED, FORKED.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn evs_events_observe(
-    events: Option<&evs_events>,
+pub extern "C" fn evs_hub_observe(
+    hub: Option<&evs_hub>,
     observer: *const evs_observer,
     user_data: *mut c_void,
     user_data_free: evs_free_fn,
@@ -110,9 +119,9 @@ pub extern "C" fn evs_events_observe(
     let user_data = UserData::new(user_data, user_data_free);
     call(error, || {
         let callbacks = cast::read_sized(observer)?;
-        let events = &needed(events, "events")?.events;
-        events.check_open()?;
-        events.observe(Told { callbacks, user_data })?;
+        let hub = needed(hub, "hub")?;
+        hub.events.check_open()?;
+        hub.events.observe(Told { callbacks, user_data })?;
         Ok(evs_status::Ok)
     })
 }
@@ -140,7 +149,7 @@ impl Observer for Told {
         let error = evs_error::lent(Failure::from(failure.error.clone()));
         let told = evs_publish_failure {
             struct_size: size_of::<evs_publish_failure>(),
-            proxy: (*failure.proxy).into(),
+            proxy: failure.proxy.as_deref().unwrap_or_default().into(),
             channel: (*failure.channel).into(),
             position: position(failure.position),
             error: &raw const error,
@@ -152,15 +161,16 @@ impl Observer for Told {
 impl Told {
     fn show(&self, stream: &Stream, tell: impl FnOnce(*mut c_void, *const evs_stream_info)) {
         let peer = stream.peer().map_or_else(String::new, |peer| peer.to_string());
-        let names: Vec<&str> = stream.channels().collect();
+        let (id, names) = (stream.id(), stream.channels().collect::<Vec<&str>>());
         let channels = views(&names);
         let info = evs_stream_info {
             struct_size: size_of::<evs_stream_info>(),
             user: stream.user().unwrap_or("").into(),
             peer: (*peer).into(),
             position: position(stream.position()),
-            channels: channels.as_ptr(),
+            channels: array(&channels),
             channels_len: channels.len(),
+            id: (*id).into(),
         };
         self.user_data.call(Manners::Short, |data| tell(data, &raw const info));
     }
@@ -173,6 +183,10 @@ pub(crate) fn close_reason(reason: CloseReason) -> evs_close_reason {
         CloseReason::Slow => evs_close_reason::Slow,
         CloseReason::MaxAge => evs_close_reason::MaxAge,
         CloseReason::Shutdown => evs_close_reason::Shutdown,
+        CloseReason::Expired => evs_close_reason::Expired,
+        CloseReason::Reauthorize => evs_close_reason::Reauthorize,
+        CloseReason::Replaced => evs_close_reason::Replaced,
+        CloseReason::Disconnected => evs_close_reason::Disconnected,
         _ => evs_close_reason::Dropped,
     }
 }

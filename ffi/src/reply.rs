@@ -1,52 +1,45 @@
-//! Replies
+//! Streams in a server of your own
 
 use std::{
-    ffi::{CString, c_int, c_void},
+    ffi::{CString, c_int},
     fmt::Write,
     mem::MaybeUninit,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Wake, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use evstream::{Access, Events, Framing, Pull, Reply, Stream};
+use evstream::{Events, Framing, Pull, Reply, Stream};
 use http::StatusCode;
 
 use crate::{
     access::evs_access,
     call::{call, free, give, needed, place},
-    callback::{Manners, UserData, evs_free_fn, refuse_in_short_callback},
     cast,
     error::{Failure, Result, evs_error},
-    events::evs_events,
+    hub::evs_hub,
     request::evs_request,
     status::evs_status,
     text::{evs_bytes, evs_str},
+    told::Told,
 };
 
 /// What to answer a request with: a status, headers, and a body, which goes on for as long as there is a stream.
-///
-/// Send the status and headers in your own way, and then the body in one of two ways: let evstream write it to the socket
-/// (evs_reply_adopt_fd), which costs you nothing from then on, or take it piece by piece and send it yourself
-/// (evs_reply_next, evs_reply_poll), which works with TLS, HTTP/2 and any server. Freeing the reply ends the stream if it
-/// was not adopted.
+/// Freeing it ends the stream if it was not adopted.
 pub struct evs_reply {
-    events: Events,
+    pub(crate) events: Events,
     status: u16,
     headers: Vec<(CString, CString)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// The body was sent, or given out to be sent.
-    body_is_out: bool,
-    rest: Rest,
+    pub(crate) body_is_out: bool,
+    pub(crate) rest: Rest,
     /// What was given out last, and must live until the next call.
-    chunk: Option<Bytes>,
+    pub(crate) chunk: Option<Bytes>,
     head: String,
-    waiting: Option<Arc<Ready>>,
+    pub(crate) told: Told,
 }
 
 /// What follows the first bytes.
-enum Rest {
+pub(crate) enum Rest {
     None,
     Stream(Stream),
     Pull(Pull),
@@ -62,100 +55,89 @@ pub enum evs_framing {
     Close = 2,
 }
 
-/// Called when evs_reply_poll is worth calling again.
+/// Answers a request. One that is refused gets a reply too, which tells the client why; so does one that comes when
+/// the hub is closed, and then the client comes back later.
 ///
-/// It runs on a thread of evstream's that other streams need, must be short and must not block. Most do no more than to
-/// wake an event loop of theirs. It may still be running when the reply is freed, until user_data_free is called.
-///
-/// @param user_data  As it was given.
-pub type evs_ready_fn = Option<extern "C" fn(user_data: *mut c_void)>;
-
-/// Answers a request that an HTTP server of yours has received.
-///
-/// @param events   The events.
+/// @param hub      The hub.
 /// @param request  The request.
-/// @param access   Who the client is and what it may read. NULL allows any channel that it names in the query.
-/// @param reply    Where to put the reply. The caller owns it; free with evs_reply_free.
-/// @param error    NULL, or where to put the error.
+/// @param access   Who the client is and what it may read; never NULL. One may serve many requests: where everybody may
+///                 read everything, make one with evs_access_allow and keep it.
+/// @param reply    Where to store the reply; free with evs_reply_free.
 ///
-/// Status: OK, INVALID_ARGUMENT, CLOSED, FORKED. A request that is refused is OK too: the reply says so to the client.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
-pub extern "C" fn evs_events_open(
-    events: Option<&evs_events>,
-    request: Option<&evs_request>,
+pub extern "C" fn evs_hub_open(
+    hub: Option<&evs_hub>,
+    request: Option<&evs_request<'_>>,
     access: Option<&evs_access>,
     reply: Option<&mut MaybeUninit<*mut evs_reply>>,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     call(error, || {
         let place = place(reply, "reply")?;
-        let events = &needed(events, "events")?.events;
-        events.check_open()?;
-        let access = access.map_or_else(Access::allow, evs_access::access);
-        let reply = needed(request, "request")?.show(|request| events.open(request, access));
-        give(place, evs_reply::new(events, reply));
+        let hub = needed(hub, "hub")?;
+        let access = needed(access, "access")?.access();
+        let reply = needed(request, "request")?.open(hub, access);
+        give(place, evs_reply::new(hub, reply));
         Ok(evs_status::Ok)
     })
 }
 
-/// Answers a request that needs no word from the application: preflight, what is malformed, and what a GRIP proxy asks for
-/// on behalf of a stream it holds.
+/// Answers a request for which the application need not be asked: a preflight, a malformed one, or what a GRIP proxy
+/// asks for on behalf of a stream it holds. Of others it makes known what they ask for: evs_request_channels.
 ///
-/// evs_events_open does this too. Call it first when deciding on access is costly, or must not happen for a proxy's request,
-/// which carries no cookies.
+/// evs_hub_open does this too, if it was not done. Call it first when the decision depends on the channels, is costly,
+/// or must not be made for a proxy's request, which carries no cookies.
 ///
-/// @param events   The events.
+/// @param hub      The hub.
 /// @param request  The request.
-/// @param reply    Where to put the reply, or NULL if the application is to decide. The caller owns it; free with
-///                 evs_reply_free.
-/// @param error    NULL, or where to put the error.
+/// @param reply    Where to store the reply, to be freed with evs_reply_free, or NULL if the application is to decide.
 ///
-/// Status: OK, INVALID_ARGUMENT, CLOSED, FORKED.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: one at a time for this request.
 #[unsafe(no_mangle)]
-pub extern "C" fn evs_events_screen(
-    events: Option<&evs_events>,
-    request: Option<&evs_request>,
+pub extern "C" fn evs_hub_screen(
+    hub: Option<&evs_hub>,
+    request: Option<&mut evs_request<'_>>,
     reply: Option<&mut MaybeUninit<*mut evs_reply>>,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     call(error, || {
         let place = place(reply, "reply")?;
-        let events = &needed(events, "events")?.events;
-        events.check_open()?;
-        if let Some(reply) = needed(request, "request")?.show(|request| events.screen(request)) {
-            give(place, evs_reply::new(events, reply));
+        let hub = needed(hub, "hub")?;
+        if let Some(reply) = needed(request, "request")?.screen(hub) {
+            give(place, evs_reply::new(hub, reply));
         }
         Ok(evs_status::Ok)
     })
 }
 
-/// Its HTTP status, such as 200; 0 if reply is NULL.
-///
-/// Threads: any, also at the same time.
+/// @return Its HTTP status, such as 200; 0 if reply is NULL.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_status(reply: Option<&evs_reply>) -> u32 {
     reply.map_or(0, |reply| reply.status.into())
 }
 
-/// How many headers it has; 0 if reply is NULL.
-///
-/// Threads: any, also at the same time.
+/// @return How many headers it has; 0 if reply is NULL.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_header_count(reply: Option<&evs_reply>) -> usize {
     reply.map_or(0, |reply| reply.headers.len())
 }
 
-/// Gives one of its headers. They say nothing of the framing, which is for you to choose.
+/// Gives a header by its place. None of them is about framing, which is yours to choose.
 ///
 /// @param reply  The reply.
-/// @param index  Which, from 0 on, in the order to send them.
-/// @param name   NULL, or where to put the name, ended by NUL, which lives as long as the reply. Empty if there is none.
-/// @param value  NULL, or where to put the value, ended by NUL, which lives as long as the reply. Empty if there is none.
+/// @param index  Its place, from 0 on. Send them in this order.
+/// @param name   NULL, or where to store its name, ended by NUL, which lives as long as the reply. Empty if there is
+///               none.
+/// @param value  NULL, or where to store its value, ended by NUL, which lives as long as the reply. Empty if there is
+///               none.
 ///
-/// Gives back whether there is one, which is never so if reply is NULL.
-/// Threads: any, also at the same time.
+/// @return true if there is one; false also if reply is NULL.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_header_at(
     reply: Option<&evs_reply>,
@@ -173,19 +155,20 @@ pub extern "C" fn evs_reply_header_at(
     header.is_some()
 }
 
-/// Whether the body goes on after its first bytes. If not, the first bytes are all of it.
+/// Tells a body that goes on from one that is complete.
 ///
-/// Threads: any, also at the same time.
+/// @return true if more follows the first bytes of the body, and was not adopted or read to its end.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_has_stream(reply: Option<&evs_reply>) -> bool {
     reply.is_some_and(|reply| !matches!(reply.rest, Rest::None))
 }
 
-/// The first bytes of its body, which live as long as it. Send them at once, with the head.
+/// Gives the first bytes of the body, for servers that send them with the head. Then call evs_reply_skip_body:
+/// evs_reply_next and evs_reply_adopt_fd would send them again.
 ///
-/// evs_reply_next and evs_reply_adopt_fd begin with them, unless evs_reply_skip_body was called.
-///
-/// Threads: any, also at the same time.
+/// @return The bytes, which live as long as the reply; all of the body if it has no stream.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_body(reply: Option<&evs_reply>) -> evs_bytes {
     reply.map_or(&[][..], |reply| &reply.body).into()
@@ -193,7 +176,7 @@ pub extern "C" fn evs_reply_body(reply: Option<&evs_reply>) -> evs_bytes {
 
 /// Says that you have sent the first bytes of the body yourself. NULL is allowed.
 ///
-/// Threads: one at a time for this reply.
+/// @note Threads: one at a time for this reply.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_skip_body(reply: Option<&mut evs_reply>) {
     if let Some(reply) = reply {
@@ -201,16 +184,15 @@ pub extern "C" fn evs_reply_skip_body(reply: Option<&mut evs_reply>) {
     }
 }
 
-/// The status line and headers as HTTP/1.1 has them, with the framing and the empty line at the end: for servers that write
-/// to a socket themselves.
+/// Writes the head: the status line and headers of HTTP/1.1, with the framing and the empty line at the end. It is for
+/// servers that write to a socket themselves.
 ///
 /// @param reply    The reply.
 /// @param framing  An evs_framing. A body without a stream gets a Content-Length in any case.
-/// @param head     Where to put it. It lives as long as the reply, and until the next call of this function.
-/// @param error    NULL, or where to put the error.
+/// @param head     Where to store it. It lives as long as the reply, and until the next call of this function.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: one at a time for this reply.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: one at a time for this reply.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_head(
     reply: Option<&mut evs_reply>,
@@ -226,21 +208,24 @@ pub extern "C" fn evs_reply_head(
     })
 }
 
-/// Lets evstream write the body to the client's socket from now on.
+/// Has evstream write the body to the client's socket from now on, which costs you nothing more.
 ///
-/// You have sent the head, with the framing it announces, and perhaps the first bytes of the body (evs_reply_skip_body), and
-/// nothing of it waits in a buffer. The socket is plain TCP or Unix, without TLS. evstream works on a duplicate of the
-/// descriptor, which it closes when the stream ends: close yours after this call, without writing to it or shutting it down.
-/// The socket becomes non-blocking for both.
+/// Before it, send the head, with the framing that it announces, and leave nothing of it in a buffer. The first bytes
+/// of the body are sent for you, unless you have called evs_reply_skip_body.
 ///
-/// @param reply    The reply. What remains of it is its status and headers, and freeing it.
+/// The socket is plain TCP or Unix, without TLS. evstream works on a duplicate of the descriptor, which it closes when
+/// the stream ends, and makes the socket non-blocking. Close yours after this call; do not write to it, shut it down
+/// or adopt it twice.
+///
+/// @param reply    The reply. Afterwards only its status and headers are left.
 /// @param fd       The socket.
 /// @param framing  An evs_framing: what the head has announced.
-/// @param error    NULL, or where to put the error.
 ///
-/// Status: OK; INVALID_ARGUMENT when there is no stream, or it is pulled already, or was given away; IO when the descriptor
-/// cannot be used; CLOSED, FORKED. When this fails the reply is as it was, but that after IO its stream may be gone.
-/// Threads: one at a time for this reply.
+/// @return OK; INVALID_ARGUMENT when there is no stream, or it was read or adopted already, or when fd is not open or
+///         not a connected stream socket; IO when the system refuses; FORKED. On failure the reply and the socket are as
+///         they were, and the stream can still be adopted or read. A client that has left is no failure, nor is a hub
+///         that was closed since: the stream ends, and in the latter case says when to come back.
+/// @note Threads: one at a time for this reply.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_adopt_fd(
     reply: Option<&mut evs_reply>,
@@ -255,111 +240,36 @@ pub extern "C" fn evs_reply_adopt_fd(
             let text = "the reply has no stream, or it was given away or is pulled already";
             return Err(Failure::argument(text));
         }
-        reply.events.check_open()?;
+        reply.events.check_process()?;
         let socket = cast::duplicate(fd)?;
         let Rest::Stream(stream) = std::mem::replace(&mut reply.rest, Rest::None) else {
             return Err(Failure::new(evs_status::Internal, "the stream is gone"));
         };
         let first = reply.first_bytes(framing);
+        if let Err(refused) = reply.events.adopt(stream, socket, framing, first) {
+            reply.rest = Rest::Stream(refused.stream);
+            let failure = Failure::from(refused.error);
+            return Err(Failure { message: format!("fd {fd}: {}", failure.message), ..failure });
+        }
         reply.body_is_out = true;
-        reply.events.adopt(stream, socket, framing, first)?;
         Ok(evs_status::Ok)
     })
 }
 
-/// Takes the next bytes of the body, without framing, and waits for them if need be. The first come at once.
+/// Frees it. A stream that was not adopted ends; an adopted one goes on.
 ///
-/// @param reply       The reply.
-/// @param timeout_ms  How long to wait, in milliseconds. 0 does not wait; EVS_FOREVER waits until the events are closed.
-/// @param chunk       Where to put them. They live until the next call for this reply, and are never empty.
-/// @param error       NULL, or where to put the error.
-///
-/// Status: OK; ENDED when the body is complete; TIMEOUT, after which to call it again; IN_CALLBACK when it would wait in a
-/// callback that must be short; INVALID_ARGUMENT, IO, FORKED. CLOSED when the events were closed before the stream was read; when
-/// they are closed later, a last chunk asks the client to come back, and then it is ENDED.
-/// Threads: one at a time for this reply.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_reply_next(
-    reply: Option<&mut evs_reply>,
-    timeout_ms: u64,
-    chunk: Option<&mut MaybeUninit<evs_bytes>>,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    call(error, || {
-        let chunk = needed(chunk, "chunk")?;
-        chunk.write((&[][..]).into());
-        let reply = needed(reply, "reply")?;
-        if timeout_ms > 0 {
-            refuse_in_short_callback()?;
-        }
-        reply.stop_waiting();
-        if let Some(first) = reply.first_time() {
-            chunk.write(first);
-            return Ok(evs_status::Ok);
-        }
-        let Some(pull) = reply.pull()? else { return Ok(evs_status::Ended) };
-        let next = pull.next_timeout(Duration::from_millis(timeout_ms))?;
-        Ok(reply.hand_out(next, chunk))
-    })
-}
-
-/// Takes the next bytes of the body if there are any, and else calls back when there may be. This is for event loops.
-///
-/// @param reply           The reply.
-/// @param chunk           Where to put the bytes. They live until the next call for this reply, and are never empty.
-/// @param ready           What to call when it is worth calling this again. It is called at most once, and not any more after
-///                        the next call for this reply, except that it may be running.
-/// @param user_data       What to call it with.
-/// @param user_data_free  NULL, or what frees user_data.
-/// @param error           NULL, or where to put the error.
-///
-/// Status: OK and ENDED, and then ready is not called; PENDING, and then it is; INVALID_ARGUMENT, IO, CLOSED, FORKED.
-/// Threads: one at a time for this reply.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_reply_poll(
-    reply: Option<&mut evs_reply>,
-    chunk: Option<&mut MaybeUninit<evs_bytes>>,
-    ready: evs_ready_fn,
-    user_data: *mut c_void,
-    user_data_free: evs_free_fn,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    let user_data = UserData::new(user_data, user_data_free);
-    call(error, || {
-        let chunk = needed(chunk, "chunk")?;
-        chunk.write((&[][..]).into());
-        let (reply, ready) = (needed(reply, "reply")?, needed(ready, "ready")?);
-        reply.stop_waiting();
-        if let Some(first) = reply.first_time() {
-            chunk.write(first);
-            return Ok(evs_status::Ok);
-        }
-        let Some(pull) = reply.pull()? else { return Ok(evs_status::Ended) };
-        let waiting = Arc::new(Ready(Mutex::new(Some((ready, user_data)))));
-        match pull.poll_next(&Context::from_waker(&Waker::from(waiting.clone()))) {
-            Poll::Ready(next) => Ok(reply.hand_out(next, chunk)),
-            Poll::Pending => {
-                reply.waiting = Some(waiting);
-                Ok(evs_status::Pending)
-            }
-        }
-    })
-}
-
-/// Frees it. NULL is allowed. A stream that was not adopted ends; an adopted one goes on.
-///
-/// Threads: any, also a callback, but for one object only once, and when no other function uses it.
+/// @note Threads: any, also a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_reply_free(reply: Option<Box<evs_reply>>) {
     free(reply);
 }
 
 impl evs_reply {
-    fn new(events: &Events, reply: Reply) -> Self {
-        let Reply { status, headers, body, stream } = reply;
+    fn new(hub: &evs_hub, reply: Reply) -> Self {
+        let Reply { status, headers, body, stream, .. } = reply;
         let text = |text: String| CString::new(text).unwrap_or_default();
         Self {
-            events: events.clone(),
+            events: hub.events.clone(),
             status,
             headers: headers.into_iter().map(|(name, value)| (text(name.into()), text(value))).collect(),
             body,
@@ -367,7 +277,7 @@ impl evs_reply {
             rest: stream.map_or(Rest::None, Rest::Stream),
             chunk: None,
             head: String::new(),
-            waiting: None,
+            told: Told::default(),
         }
     }
 
@@ -396,63 +306,6 @@ impl evs_reply {
                 [format!("{:x}\r\n", self.body.len()).as_bytes(), &self.body, b"\r\n"].concat()
             }
             _ => self.body.clone(),
-        }
-    }
-
-    /// The first bytes, once.
-    fn first_time(&mut self) -> Option<evs_bytes> {
-        let is_out = std::mem::replace(&mut self.body_is_out, true);
-        (!is_out && !self.body.is_empty()).then(|| self.body.as_slice().into())
-    }
-
-    /// The stream to be pulled; `None` when there is none.
-    fn pull(&mut self) -> Result<Option<&mut Pull>> {
-        if let Rest::Stream(_) = self.rest {
-            self.events.check_open()?;
-            if let Rest::Stream(stream) = std::mem::replace(&mut self.rest, Rest::None) {
-                self.rest = Rest::Pull(self.events.pull(stream)?);
-            }
-        }
-        match &mut self.rest {
-            Rest::Pull(pull) => Ok(Some(pull)),
-            _ => Ok(None),
-        }
-    }
-
-    fn hand_out(&mut self, next: Option<Bytes>, chunk: &mut MaybeUninit<evs_bytes>) -> evs_status {
-        self.chunk = next;
-        let Some(bytes) = &self.chunk else { return evs_status::Ended };
-        chunk.write(bytes[..].into());
-        evs_status::Ok
-    }
-
-    /// Makes sure that the callback of the last poll is not called any more.
-    fn stop_waiting(&mut self) {
-        if let Some(waiting) = self.waiting.take() {
-            waiting.take();
-        }
-    }
-}
-
-impl Drop for evs_reply {
-    fn drop(&mut self) {
-        self.stop_waiting();
-    }
-}
-
-/// A callback that is called at most once.
-struct Ready(Mutex<Option<(extern "C" fn(*mut c_void), UserData)>>);
-
-impl Ready {
-    fn take(&self) -> Option<(extern "C" fn(*mut c_void), UserData)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Wake for Ready {
-    fn wake(self: Arc<Self>) {
-        if let Some((ready, user_data)) = self.take() {
-            user_data.call(Manners::Short, |data| ready(data));
         }
     }
 }

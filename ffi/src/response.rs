@@ -1,4 +1,4 @@
-//! Responses
+//! A server of evstream's own
 
 use std::{
     ffi::{c_char, c_void},
@@ -14,7 +14,7 @@ use crate::{
     status::evs_status,
 };
 
-/// What a server's fallback answers. It starts as a 404 without a body, and belongs to evstream.
+/// What an evs_respond_fn answers. It starts as a 404 without a body, and belongs to evstream.
 pub struct evs_response {
     answer: Answer,
 }
@@ -23,10 +23,9 @@ pub struct evs_response {
 ///
 /// @param response  The response.
 /// @param status    The status, 200 to 999.
-/// @param error     NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: that of the callback.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: that of the callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_response_set_status(
     response: Option<&mut evs_response>,
@@ -42,17 +41,14 @@ pub extern "C" fn evs_response_set_status(
     })
 }
 
-/// Adds a header. Content-Length and Transfer-Encoding follow from the body and are ignored.
+/// Adds a header. Content-Length and Transfer-Encoding follow from the body; yours are ignored.
 ///
-/// @param response   The response.
-/// @param name       Its name, copied.
-/// @param name_len   Length of the name in bytes.
-/// @param value      Its value, copied. If name or value is not valid HTTP, the client gets a 500.
-/// @param value_len  Length of the value in bytes.
-/// @param error      NULL, or where to put the error.
+/// @param response  The response.
+/// @param name      Its name, copied.
+/// @param value     Its value, copied. If name or value is not valid HTTP, the client gets a 500.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: that of the callback.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: that of the callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_response_add_header(
     response: Option<&mut evs_response>,
@@ -74,11 +70,9 @@ pub extern "C" fn evs_response_add_header(
 ///
 /// @param response  The response.
 /// @param body      The bytes, copied. NULL is allowed if body_len is 0.
-/// @param body_len  How many they are.
-/// @param error     NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: that of the callback.
+/// @return OK, INVALID_ARGUMENT.
+/// @note Threads: that of the callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_response_set_body(
     response: Option<&mut evs_response>,
@@ -95,7 +89,9 @@ pub extern "C" fn evs_response_set_body(
 
 impl evs_response {
     pub(crate) fn new() -> Self {
-        Self { answer: Answer { status: 404, ..Answer::default() } }
+        let mut answer = Answer::default();
+        answer.status = 404;
+        Self { answer }
     }
 
     pub(crate) fn into_answer(self) -> Answer {

@@ -1,4 +1,4 @@
-//! Server
+//! A server of evstream's own
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use evstream::{
-    Address, Answer, Events, Mount, Request, Server,
-    grip::{Auth, Key},
-};
+use evstream::{Address, Answer, Events, Mount, PublicChannels, Request, Server, StreamRequest, grip::Auth};
 
 use crate::{
     access::evs_access,
@@ -18,15 +15,16 @@ use crate::{
     callback::{Manners, UserData, evs_free_fn, refuse_in_callback},
     cast,
     error::{Failure, Result, evs_error},
-    events::evs_events,
+    hub::evs_hub,
+    jwt::evs_jwt,
     request::evs_request,
     response::evs_response,
     status::evs_status,
     text::evs_str,
+    tickets::evs_tickets,
 };
 
-/// An HTTP server of evstream's own, for applications that do not mount streams in theirs: make it, say what it serves,
-/// and let it listen.
+/// An HTTP server of evstream's own. Make it, say what it serves, and let it listen.
 pub struct evs_server {
     events: Events,
     setup: Mutex<Setup>,
@@ -35,10 +33,10 @@ pub struct evs_server {
 
 /// What a server serves.
 #[derive(Default)]
-struct Setup {
+pub(crate) struct Setup {
     mounts: Vec<Mount>,
     fallback: Option<Arc<Fallback>>,
-    publish_auth: Option<Auth>,
+    pub(crate) publish_auth: Option<Auth>,
 }
 
 type Fallback = dyn Fn(&Request<'_>, &[u8]) -> Answer + Send + Sync;
@@ -50,43 +48,44 @@ struct Listening {
 
 /// Called at each request for a stream of a mount: who is the client, and what may it read?
 ///
-/// It runs on a thread that is there for it, and may block. Several may run at the same time.
+/// It runs on a thread of its own and may block. Several may run at the same time.
 ///
-/// @param user_data  As it was given.
+/// @param user_data  As you gave it.
 /// @param request    The request. It lives until the callback returns.
-/// @param access     What to decide on: evs_access_allow, evs_access_set_channels and the others. Without a word from the
-///                   callback the client is refused. It lives until the callback returns.
+/// @param access     Where to decide, with evs_access_allow, evs_access_set_channels and the like. If you decide
+///                   nothing, the client is refused. It lives until the callback returns.
 pub type evs_authorize_fn =
-    Option<extern "C" fn(user_data: *mut c_void, request: *const evs_request, access: *mut evs_access)>;
+    Option<extern "C" fn(user_data: *mut c_void, request: *const evs_request<'_>, access: *mut evs_access)>;
 
 /// Called at each request that is for no mount.
 ///
-/// It runs on a thread that is there for it, and may block. Several may run at the same time.
+/// It runs on a thread of its own and may block. Several may run at the same time.
 ///
-/// @param user_data  As it was given.
+/// @param user_data  As you gave it.
 /// @param request    The request, with its body. It lives until the callback returns.
-/// @param response   What to answer; at first a 404 without a body. It lives until the callback returns.
-pub type evs_respond_fn =
-    Option<extern "C" fn(user_data: *mut c_void, request: *const evs_request, response: *mut evs_response)>;
+/// @param response   What to answer: a 404 without a body until you change it. It lives until the callback returns.
+pub type evs_respond_fn = Option<
+    extern "C" fn(user_data: *mut c_void, request: *const evs_request<'_>, response: *mut evs_response),
+>;
 
 /// Makes a server, which does not listen yet.
 ///
-/// @param events  The events that it serves.
-/// @param server  Where to put it. The caller owns it; free with evs_server_free.
-/// @param error   NULL, or where to put the error.
+/// @param hub     The hub that it serves.
+/// @param server  Where to store it; free with evs_server_free.
 ///
-/// Status: OK, INVALID_ARGUMENT, CLOSED, FORKED.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT, CLOSED, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_new(
-    events: Option<&evs_events>,
+    hub: Option<&evs_hub>,
     server: Option<&mut MaybeUninit<*mut evs_server>>,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     call(error, || {
         let place = place(server, "server")?;
-        let events = needed(events, "events")?.events.clone();
-        events.check_open()?;
+        let hub = needed(hub, "hub")?;
+        hub.events.check_open()?;
+        let events = hub.events.clone();
         give(place, evs_server { events, setup: Mutex::default(), listening: OnceLock::new() });
         Ok(evs_status::Ok)
     })
@@ -94,13 +93,14 @@ pub extern "C" fn evs_server_new(
 
 /// Serves streams at a path, of the channels that clients name: /events/?channel=a&channel=b.
 ///
-/// @param server    The server, which does not listen yet.
-/// @param path      The path, beginning with "/". A "/" at its end may be left out by clients.
-/// @param path_len  Its length in bytes.
-/// @param error     NULL, or where to put the error.
+/// That may be any, also those that other mounts guard: see evs_server_mount_public. A server that has both kinds warns.
 ///
-/// Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens.
-/// Threads: any, also at the same time.
+/// @param server  The server, which does not listen yet.
+/// @param path    The path, beginning with "/". Clients may leave out a "/" at its end. Whether it is valid is checked
+///                when the server listens.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_mount(
     server: Option<&evs_server>,
@@ -111,18 +111,74 @@ pub extern "C" fn evs_server_mount(
     call(error, || mount(server, path, path_len, |mount| mount))
 }
 
+/// Serves metrics at a path, as evs_hub_metrics writes them: OpenMetrics where the client prefers it.
+///
+/// Without a callback the server can only listen on a loopback address or a Unix socket.
+///
+/// @param server          The server, which does not listen yet.
+/// @param path            The path, as for evs_server_mount.
+/// @param authorize       NULL, or what decides who may read them: the channels of the access do not matter.
+/// @param user_data       What to call it with.
+/// @param user_data_free  NULL, or what frees user_data.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_server_mount_metrics(
+    server: Option<&evs_server>,
+    path: *const c_char,
+    path_len: usize,
+    authorize: evs_authorize_fn,
+    user_data: *mut c_void,
+    user_data_free: evs_free_fn,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    let user_data = UserData::new(user_data, user_data_free);
+    call(error, || {
+        let path = cast::text(path, path_len, "path")?;
+        add(server, guarded(Mount::metrics(path), authorize, user_data))
+    })
+}
+
+/// Serves health at a path, as evs_hub_health writes it: with the status 200 when it is ready, or else 503; with "?live"
+/// after the path, 200 as long as it is live.
+///
+/// Without a callback the server can only listen on a loopback address or a Unix socket.
+///
+/// @param server          The server, which does not listen yet.
+/// @param path            The path, as for evs_server_mount.
+/// @param authorize       NULL, or what decides who may read it: the channels of the access do not matter.
+/// @param user_data       What to call it with.
+/// @param user_data_free  NULL, or what frees user_data.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_server_mount_health(
+    server: Option<&evs_server>,
+    path: *const c_char,
+    path_len: usize,
+    authorize: evs_authorize_fn,
+    user_data: *mut c_void,
+    user_data_free: evs_free_fn,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    let user_data = UserData::new(user_data, user_data_free);
+    call(error, || {
+        let path = cast::text(path, path_len, "path")?;
+        add(server, guarded(Mount::health(path), authorize, user_data))
+    })
+}
+
 /// Serves streams at a path, always of these channels.
 ///
-/// @param server        The server, which does not listen yet.
-/// @param path          The path, beginning with "/". A "/" at its end may be left out by clients.
-/// @param path_len      Its length in bytes.
-/// @param channels      The names of the channels, copied.
-/// @param channels_len  How many they are.
-/// @param error         NULL, or where to put the error.
+/// @param server    The server, which does not listen yet.
+/// @param path      The path, as for evs_server_mount.
+/// @param channels  The names of the channels, copied. What is wrong with one, beyond UTF-8, shows when a client
+///                  comes.
 ///
-/// Status: OK; INVALID_CHANNEL when a name is not UTF-8, the rest of it is checked when a client comes; INVALID_ARGUMENT.
-/// Whether the path is one is checked when it listens.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_CHANNEL, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_mount_channels(
     server: Option<&evs_server>,
@@ -138,18 +194,16 @@ pub extern "C" fn evs_server_mount_channels(
     })
 }
 
-/// Serves streams at a path, as a callback allows at each request.
+/// Serves streams at a path, as a callback decides at each request.
 ///
 /// @param server          The server, which does not listen yet.
-/// @param path            The path, beginning with "/". A "/" at its end may be left out by clients.
-/// @param path_len        Its length in bytes.
+/// @param path            The path, as for evs_server_mount.
 /// @param authorize       What decides.
 /// @param user_data       What to call it with.
 /// @param user_data_free  NULL, or what frees user_data.
-/// @param error           NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT. Whether the path is one is checked when it listens.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_mount_authorize(
     server: Option<&evs_server>,
@@ -162,30 +216,90 @@ pub extern "C" fn evs_server_mount_authorize(
 ) -> evs_status {
     let user_data = UserData::new(user_data, user_data_free);
     call(error, || {
-        let authorize = needed(authorize, "authorize")?;
-        let decide = move |request: &Request<'_>| {
-            let request = evs_request::lent(request, &[]);
-            let mut access = evs_access::lent();
-            user_data.call(Manners::MayBlock, |data| authorize(data, &raw const request, &raw mut access));
-            access.access()
-        };
-        mount(server, path, path_len, |mount| mount.authorize(decide))
+        let authorize = Some(needed(authorize, "authorize")?);
+        mount(server, path, path_len, |mount| guarded(mount, authorize, user_data))
     })
 }
 
-/// Answers requests that are for no mount by a callback, so that an application without a web framework can serve its page
-/// and take what is posted. Without it they are answered with 404.
+/// Serves streams at a path, of those of these channels that clients name in the query.
 ///
-/// Bodies are bounded by the settings max_body_bytes and body_timeout_ms.
+/// @param server    The server, which does not listen yet.
+/// @param path      The path, as for evs_server_mount.
+/// @param channels  Names, and beginnings of names such as "news-*", copied. "*" is every channel.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_server_mount_public(
+    server: Option<&evs_server>,
+    path: *const c_char,
+    path_len: usize,
+    channels: *const evs_str,
+    channels_len: usize,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let channels = PublicChannels::new(cast::channels(channels, channels_len)?)?;
+        mount(server, path, path_len, |mount| mount.public(channels))
+    })
+}
+
+/// Serves streams at a path, as tokens grant them.
+///
+/// @param server  The server, which does not listen yet.
+/// @param path    The path, as for evs_server_mount.
+/// @param jwt     Which tokens are accepted, copied.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_server_mount_jwt(
+    server: Option<&evs_server>,
+    path: *const c_char,
+    path_len: usize,
+    jwt: Option<&evs_jwt>,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let jwt = needed(jwt, "jwt")?.jwt.clone();
+        mount(server, path, path_len, |mount| mount.jwt(jwt))
+    })
+}
+
+/// Serves streams at a path, as tickets grant them.
+///
+/// @param server   The server, which does not listen yet.
+/// @param path     The path, as for evs_server_mount.
+/// @param tickets  Which tickets are accepted, copied.
+///
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_server_mount_tickets(
+    server: Option<&evs_server>,
+    path: *const c_char,
+    path_len: usize,
+    tickets: Option<&evs_tickets>,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let tickets = needed(tickets, "tickets")?.tickets.clone();
+        mount(server, path, path_len, |mount| mount.tickets(tickets))
+    })
+}
+
+/// Answers requests that are for no mount by a callback, so that an application without a web framework can serve a
+/// page and take what is posted. Without it they are answered with 404.
+///
+/// The settings max_body_bytes, max_bodies_bytes and body_timeout_ms bound the bodies.
 ///
 /// @param server          The server, which does not listen yet.
-/// @param respond         What answers, in place of what was set before.
+/// @param respond         What answers, in place of the one before.
 /// @param user_data       What to call it with.
 /// @param user_data_free  NULL, or what frees user_data.
-/// @param error           NULL, or where to put the error.
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_fallback(
     server: Option<&evs_server>,
@@ -209,106 +323,15 @@ pub extern "C" fn evs_server_fallback(
     })
 }
 
-/// Also takes events at POST /publish/, as GRIP proxies do, from anybody who reaches the server: it can then only listen on
-/// a loopback address or a Unix socket. Channels are named there with the setting grip_prefix before them.
+/// Has the server listen, until it or its hub is closed, or it is freed.
 ///
-/// @param server  The server, which does not listen yet.
-/// @param error   NULL, or where to put the error.
+/// @param server   The server. After a failure you may try again, also with another address.
+/// @param address  "host:port", such as "127.0.0.1:8000", "[::]:80" or "localhost:0", where port 0 takes a free one;
+///                 or "unix:PATH".
 ///
-/// Status: OK, INVALID_ARGUMENT.
-/// Threads: any, also at the same time.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_server_accept_publish(
-    server: Option<&evs_server>,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    call(error, || accept_publish(server, Auth::none()))
-}
-
-/// Also takes events at POST /publish/, from publishers with a user and a password.
-///
-/// @param server        The server, which does not listen yet.
-/// @param user          The user, copied; without a colon.
-/// @param user_len      Its length in bytes.
-/// @param password      The password, copied.
-/// @param password_len  Its length in bytes.
-/// @param error         NULL, or where to put the error.
-///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
-/// Threads: any, also at the same time.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_server_accept_publish_basic(
-    server: Option<&evs_server>,
-    user: *const c_char,
-    user_len: usize,
-    password: *const c_char,
-    password_len: usize,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    call(error, || {
-        let user = cast::text(user, user_len, "user")?;
-        let password = cast::text(password, password_len, "password")?;
-        accept_publish(server, Auth::basic(user, password)?)
-    })
-}
-
-/// Also takes events at POST /publish/, from publishers with a token.
-///
-/// @param server     The server, which does not listen yet.
-/// @param token      The token, copied: printable ASCII without blanks.
-/// @param token_len  Its length in bytes.
-/// @param error      NULL, or where to put the error.
-///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
-/// Threads: any, also at the same time.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_server_accept_publish_bearer(
-    server: Option<&evs_server>,
-    token: *const c_char,
-    token_len: usize,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    call(error, || accept_publish(server, Auth::bearer(cast::text(token, token_len, "token")?)?))
-}
-
-/// Also takes events at POST /publish/, from publishers with a signed token (JWT).
-///
-/// @param server   The server, which does not listen yet.
-/// @param iss      Who signs: the claim "iss" of the token. Copied.
-/// @param iss_len  Its length in bytes.
-/// @param key      The key, as GRIP settings have it: a secret, "base64:" and a secret, PEM or JWK. Copied.
-/// @param key_len  Its length in bytes.
-/// @param error    NULL, or where to put the error, which does not show the key.
-///
-/// Status: OK, INVALID_CONFIG, INVALID_ARGUMENT.
-/// Threads: any, also at the same time.
-#[unsafe(no_mangle)]
-pub extern "C" fn evs_server_accept_publish_jwt(
-    server: Option<&evs_server>,
-    iss: *const c_char,
-    iss_len: usize,
-    key: *const c_char,
-    key_len: usize,
-    error: Option<&mut MaybeUninit<*mut evs_error>>,
-) -> evs_status {
-    call(error, || {
-        let iss = cast::text(iss, iss_len, "iss")?;
-        let key = Key::parse(cast::text(key, key_len, "key")?)?;
-        accept_publish(server, Auth::jwt(iss, key))
-    })
-}
-
-/// Lets the server listen, until it or its events are closed, or it is freed.
-///
-/// @param server       The server. If this fails, it can be tried again, also with another address.
-/// @param address      "host:port", where port 0 takes a free one, such as "127.0.0.1:8000", "[::]:80" or "localhost:0"; or
-///                     "unix:PATH".
-/// @param address_len  Its length in bytes.
-/// @param error        NULL, or where to put the error.
-///
-/// Status: OK; INVALID_CONFIG when the path of a mount is none; INVALID_ARGUMENT when the address is none or it listens
-/// already; IO when the address cannot be had; CLOSED, FORKED.
-/// Threads: any.
+/// @return OK; INVALID_CONFIG when the path of a mount is not valid; INVALID_ARGUMENT when the address is not, or the
+///         server listens already; IO when the address is taken or the like; CLOSED, FORKED.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_listen(
     server: Option<&evs_server>,
@@ -340,10 +363,9 @@ pub extern "C" fn evs_server_listen(
     })
 }
 
-/// Where it listens, with the port it was given: "127.0.0.1:8000", "[::1]:8000" or "unix:PATH", ended by NUL. It lives as
-/// long as the server; empty before it listens or if server is NULL.
-///
-/// Threads: any, also at the same time.
+/// @return Where it listens, with the port that it was given, ended by NUL: "127.0.0.1:8000", "[::1]:8000" or
+///         "unix:PATH". It lives as long as the server. Empty before it listens or if server is NULL.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_address(server: Option<&evs_server>) -> evs_str {
     let none: &CStr = c"";
@@ -351,9 +373,8 @@ pub extern "C" fn evs_server_address(server: Option<&evs_server>) -> evs_str {
     value(none.into(), || address().unwrap_or(none).into())
 }
 
-/// The port it listens on; 0 before it listens, for a Unix socket, or if server is NULL.
-///
-/// Threads: any, also at the same time.
+/// @return The port it listens on; 0 before it listens, for a Unix socket, or if server is NULL.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_port(server: Option<&evs_server>) -> u16 {
     let listening = server.and_then(|server| server.listening.get());
@@ -363,16 +384,15 @@ pub extern "C" fn evs_server_port(server: Option<&evs_server>) -> u16 {
     })
 }
 
-/// Ends it: takes no more connections, finishes the requests it is answering, and ends its streams, whose clients are asked
-/// to come back later. Closing again does nothing. evs_events_close does this too.
+/// Ends it: it takes no more connections, finishes the requests that it is answering, and asks the clients of its
+/// streams to come back later. evs_hub_close does this too.
 ///
 /// @param server      The server.
 /// @param timeout_ms  How long it may take, in milliseconds, or EVS_FOREVER.
-/// @param error       NULL, or where to put the error.
 ///
-/// Status: OK; TIMEOUT when a request or stream did not end in that time; INVALID_ARGUMENT, FORKED; IN_CALLBACK when a
-/// callback calls it.
-/// Threads: any, also at the same time, but from no callback.
+/// @return OK; TIMEOUT when a request or stream did not end in that time; IN_CALLBACK in a callback; INVALID_ARGUMENT,
+///         FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_close(
     server: Option<&evs_server>,
@@ -391,17 +411,18 @@ pub extern "C" fn evs_server_close(
     })
 }
 
-/// Frees it. NULL is allowed. Never blocks: if it was not closed before, it ends at once.
+/// Frees it. If it was not closed before, it ends at once.
 ///
-/// Threads: any, also a callback, but for one object only once, and when no other function uses it.
+/// @note Threads: any, also a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_server_free(server: Option<Box<evs_server>>) {
     free(server);
 }
 
 /// What a server that does not listen yet is to serve.
-fn setup(server: Option<&evs_server>) -> Result<MutexGuard<'_, Setup>> {
+pub(crate) fn setup(server: Option<&evs_server>) -> Result<MutexGuard<'_, Setup>> {
     let server = needed(server, "server")?;
+    server.events.check_process()?; // before the lock, which may be held for ever in a child
     let setup = server.setup.lock().unwrap_or_else(PoisonError::into_inner);
     if server.listening.get().is_some() {
         return Err(Failure::argument("the server listens already"));
@@ -416,12 +437,21 @@ fn mount(
     with_access: impl FnOnce(Mount) -> Mount,
 ) -> Result<evs_status> {
     let path = cast::text(path, path_len, "path")?;
-    let mount = with_access(Mount::new(path));
+    add(server, with_access(Mount::new(path)))
+}
+
+fn add(server: Option<&evs_server>, mount: Mount) -> Result<evs_status> {
     setup(server)?.mounts.push(mount);
     Ok(evs_status::Ok)
 }
 
-fn accept_publish(server: Option<&evs_server>, auth: Auth) -> Result<evs_status> {
-    setup(server)?.publish_auth = Some(auth);
-    Ok(evs_status::Ok)
+/// Has the callback decide, if there is one.
+fn guarded(mount: Mount, authorize: evs_authorize_fn, user_data: UserData) -> Mount {
+    let Some(authorize) = authorize else { return mount };
+    mount.authorize(move |request: &StreamRequest<'_>| {
+        let request = evs_request::lent_for_stream(request);
+        let mut access = evs_access::lent();
+        user_data.call(Manners::MayBlock, |data| authorize(data, &raw const request, &raw mut access));
+        access.access()
+    })
 }

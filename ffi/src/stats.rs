@@ -8,11 +8,11 @@ use crate::{
     call::{call, needed},
     cast,
     error::evs_error,
-    events::evs_events,
+    hub::evs_hub,
     status::evs_status,
 };
 
-/// Figures of an evs_events at one moment. Start with EVS_STATS_INIT. "So far" counts from evs_events_new on.
+/// Figures of a hub at one moment. Start with EVS_STATS_INIT. "So far" counts from evs_hub_new on.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_stats {
@@ -30,7 +30,7 @@ pub struct evs_stats {
     pub closed_slow: u64,
     /// Streams ended so far because they reached max_age_ms.
     pub closed_max_age: u64,
-    /// Streams ended so far because the events or their server were closed.
+    /// Streams ended so far because the hub or the server was closed.
     pub closed_shutdown: u64,
     /// Streams ended so far because the application let go of them.
     pub closed_dropped: u64,
@@ -42,10 +42,14 @@ pub struct evs_stats {
     pub resets_expired: u64,
     /// stream-reset events so far because a stream was read too slowly.
     pub resets_overflow: u64,
-    /// stream-reset events so far because a position was of another lifetime of the events.
+    /// stream-reset events so far because a position was of another lifetime of the hub.
     pub resets_epoch: u64,
-    /// Requests refused so far because of max_streams or max_streams_per_address.
+    /// Requests refused so far because of max_streams, max_streams_per_address or max_streams_per_user.
     pub refused: u64,
+    /// Connections to servers of evstream that carry no stream: a request is being read or answered.
+    pub connections: u64,
+    /// Connections closed unread so far because of max_connections or max_connections_per_address.
+    pub connections_refused: u64,
     /// Streams handed over to a GRIP proxy so far.
     pub held: u64,
     /// Answers so far to GRIP proxies that asked for what they may have missed.
@@ -57,29 +61,40 @@ pub struct evs_stats {
     /// Channels in memory now.
     pub channels: u64,
     /// Events published so far.
-    pub events: u64,
+    pub published: u64,
     /// Bytes of history in memory now.
     pub history_bytes: u64,
+    /// 1 when the journal can be reached, as far as is known; 0 also without one.
+    pub journal_connected: u64,
+    /// Milliseconds that the last event took from its place in the journal to here.
+    pub journal_lag_ms: u64,
+    /// Times that the journal was followed from another beginning: 1 after the start.
+    pub journal_epochs: u64,
+    /// Events of this process that wait to be appended to the journal.
+    pub journal_waiting: u64,
+    /// Events of this process so far that the journal did not get.
+    pub journal_failed: u64,
+    /// Requests refused so far because of their tokens.
+    pub tokens_refused: u64,
 }
 
 /// Gives the figures of this moment.
 ///
-/// @param events  The events.
-/// @param stats   A structure for the figures, started with EVS_STATS_INIT.
-/// @param error   NULL, or where to put the error.
+/// @param hub    The hub.
+/// @param stats  A structure started with EVS_STATS_INIT.
 ///
-/// Status: OK, INVALID_ARGUMENT, FORKED.
-/// Threads: any, also at the same time.
+/// @return OK, INVALID_ARGUMENT, FORKED.
+/// @note Threads: any, also at the same time.
 #[unsafe(no_mangle)]
-pub extern "C" fn evs_events_stats(
-    events: Option<&evs_events>,
+pub extern "C" fn evs_hub_stats(
+    hub: Option<&evs_hub>,
     stats: *mut evs_stats,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
     call(error, || {
         cast::check_sized(stats)?;
         needed(Some(stats).filter(|stats| !stats.is_null()), "stats")?;
-        let events = &needed(events, "events")?.events;
+        let events = &needed(hub, "hub")?.events;
         events.check_process()?;
         cast::write_sized(stats, &events.stats().into())?;
         Ok(evs_status::Ok)
@@ -92,6 +107,7 @@ impl From<Stats> for evs_stats {
             |reason| stats.closed.iter().find(|(of, _)| *of == reason).map_or(0, |(_, count)| *count);
         let resets =
             |reason| stats.resets.iter().find(|(of, _)| *of == reason).map_or(0, |(_, count)| *count);
+        let journal = stats.journal.unwrap_or_default();
         Self {
             struct_size: size_of::<Self>(),
             open: stats.open,
@@ -108,13 +124,21 @@ impl From<Stats> for evs_stats {
             resets_overflow: resets(ResetReason::Overflow),
             resets_epoch: resets(ResetReason::Epoch),
             refused: stats.refused,
+            connections: stats.connections,
+            connections_refused: stats.connections_refused,
             held: stats.held,
             repairs: stats.repairs,
             grip_refused: stats.grip_refused,
             publish_failures: stats.publish_failures,
-            channels: stats.log.channels as u64,
-            events: stats.log.events,
-            history_bytes: stats.log.history_bytes as u64,
+            channels: stats.channels,
+            published: stats.published,
+            history_bytes: stats.history_bytes,
+            journal_connected: journal.connected.into(),
+            journal_lag_ms: journal.lag_ms,
+            journal_epochs: journal.epochs,
+            journal_waiting: journal.waiting,
+            journal_failed: journal.failed,
+            tokens_refused: stats.tokens_refused,
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Version
+//! Versions
+//!
+//! EVS_VERSION is the version of the header that the program was compiled with, evs_version that of the library that
+//! it has loaded. Where the two are installed apart, call evs_check_abi first.
 
 use std::{
     ffi::{CStr, c_char},
@@ -11,15 +14,14 @@ use crate::{
     status::evs_status,
 };
 
-/// What programs rely on when they are compiled: the functions, the layout of the structures, the numbers. It grows
-/// whenever a program compiled before would no longer work.
+/// What a compiled program relies on: the functions, the layout of the structures, the numbers. It goes up whenever a
+/// program that was compiled before would no longer work.
 pub const EVS_ABI_VERSION: u32 = 1;
 
-/// The version of the library that is loaded, such as "0.1.0". It lives for ever.
+/// The version of the library that is loaded.
 ///
-/// Compare it with EVS_VERSION, which is the version that the program was compiled for.
-///
-/// Threads: any.
+/// @return "0.1.0" or the like. It lives for ever.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_version() -> *const c_char {
     const VERSION: &CStr =
@@ -30,22 +32,21 @@ pub extern "C" fn evs_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// EVS_ABI_VERSION of the library that is loaded.
+/// The ABI of the library that is loaded.
 ///
-/// Threads: any.
+/// @return EVS_ABI_VERSION as the library was built with it.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_abi_version() -> u32 {
     EVS_ABI_VERSION
 }
 
-/// Whether the library that is loaded is one that the program was compiled for. Call it first, with EVS_ABI_VERSION,
-/// where the two can be installed apart.
+/// Checks that the library that is loaded has the ABI that the program was compiled for.
 ///
-/// @param abi_version  EVS_ABI_VERSION as the program was compiled with it.
-/// @param error        NULL, or where to put the error.
+/// @param abi_version  EVS_ABI_VERSION.
 ///
-/// Status: OK, ABI_MISMATCH.
-/// Threads: any.
+/// @return OK, ABI_MISMATCH.
+/// @note Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn evs_check_abi(
     abi_version: u32,

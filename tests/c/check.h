@@ -40,6 +40,14 @@ enum { PATIENCE_MS = 60000 };
     CHECK(function(__VA_ARGS__, NULL) == (expected));                                                    \
   } while (0)
 
+/* The same with a status that is no failure. */
+#define OK_GIVES(expected, function, ...)                                                                \
+  do {                                                                                                   \
+    evs_error *error_ = (evs_error *)&error_;                                                            \
+    evs_status status_ = function(__VA_ARGS__, &error_);                                                 \
+    if (status_ != (expected) || error_ != NULL) fail(__FILE__, __LINE__, #function ": not " #expected); \
+  } while (0)
+
 #define RUN(test)                                                                                        \
   do {                                                                                                   \
     printf("%s\n", #test);                                                                               \
@@ -95,17 +103,6 @@ static inline int threads(void) {
   return count;
 }
 
-static inline void *do_nothing(void *argument) {
-  return argument;
-}
-
-/* Their number before a test. A sanitizer starts one of its own with the first that is started. */
-static inline int threads_at_rest(void) {
-  pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
-  return threads();
-}
-
 static inline int64_t now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -122,6 +119,23 @@ static inline int64_t now_ms(void) {
     }                                                                                                    \
   } while (0)
 
+static inline void *tell_number(void *number) {
+  *(pid_t *)number = gettid();
+  return NULL;
+}
+
+/* Their number before a test. A sanitizer starts one of its own with the first that is started; and one that was joined is
+ * seen for a moment. */
+static inline int threads_at_rest(void) {
+  pthread_t thread;
+  pid_t number = 0;
+  char task[64];
+  CHECK(pthread_create(&thread, NULL, tell_number, &number) == 0 && pthread_join(thread, NULL) == 0);
+  snprintf(task, sizeof task, "/proc/self/task/%d", (int)number);
+  AWAIT(access(task, F_OK) != 0);
+  return threads();
+}
+
 /* User data that counts what is done with it. */
 typedef struct counter {
   atomic_int calls;
@@ -134,35 +148,49 @@ static inline void count_free(void *user_data) {
 }
 
 /* Events with these settings changed, as name, number, NULL. */
-static inline evs_events *events_with(const char *option, uint64_t value) {
+static inline evs_hub *hub_with(const char *option, uint64_t value) {
   evs_config *config = NULL;
-  evs_events *events = NULL;
+  evs_hub *hub = NULL;
   OK(evs_config_new, &config);
   if (option != NULL) OK(evs_config_set_integer, config, option, strlen(option), value);
-  OK(evs_events_new, config, &events);
+  OK(evs_hub_new, config, &hub);
   evs_config_free(config);
-  return events;
+  return hub;
 }
 
-static inline evs_events *new_events(void) {
-  return events_with(NULL, 0);
+static inline evs_hub *new_hub(void) {
+  return hub_with(NULL, 0);
 }
 
-static inline void close_events(evs_events *events) {
-  OK(evs_events_close, events, PATIENCE_MS, NULL);
-  evs_events_free(events);
+static inline void close_hub(evs_hub *hub) {
+  OK(evs_hub_close, hub, PATIENCE_MS, NULL);
+  evs_hub_free(hub);
 }
 
-static inline void publish(const evs_events *events, const char *channel, const char *data) {
+static inline void publish(evs_hub *hub, const char *channel, const char *data) {
   evs_event event = EVS_EVENT_INIT;
   event.data = evs_str_z(data);
-  OK(evs_events_publish, events, channel, strlen(channel), &event, NULL);
+  OK(evs_hub_publish, hub, channel, strlen(channel), &event, NULL);
 }
 
 static inline evs_request *new_request(const char *method, const char *target) {
   evs_request *request = NULL;
   OK(evs_request_new, method, strlen(method), target, strlen(target), &request);
   return request;
+}
+
+static evs_access *everything_;
+
+static inline void make_everything(void) {
+  OK(evs_access_new, &everything_);
+  OK(evs_access_allow, everything_);
+}
+
+/* Whatever the client names. One for all requests, on all threads. */
+static inline const evs_access *everything(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_everything);
+  return everything_;
 }
 
 #endif

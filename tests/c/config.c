@@ -12,10 +12,10 @@ static void settings_of_every_kind(void) {
   OK(evs_config_set_list, config, EVS_OPTION_CORS_ORIGINS, origins, 2);
   OK(evs_config_set_list, config, EVS_OPTION_CORS_HEADERS, NULL, 0);
   OK(evs_config_set_text, config, EVS_OPTION_GRIP, EVS_LITERAL("http://localhost:5561?verify-key=a-long-secret-of-bytes"));
-  evs_events *events = NULL;
-  OK(evs_events_new, config, &events);
+  evs_hub *hub = NULL;
+  OK(evs_hub_new, config, &hub);
   evs_config_free(config);
-  close_events(events);
+  close_hub(hub);
 }
 
 static void what_is_wrong_is_told(void) {
@@ -37,13 +37,13 @@ static void what_is_wrong_is_told(void) {
 
 static void secrets_are_not_told(void) {
   evs_config *config = NULL;
-  evs_events *events = (evs_events *)&events;
+  evs_hub *hub = (evs_hub *)&hub;
   evs_error *error = NULL;
   OK(evs_config_new, &config);
   OK(evs_config_set_text, config, EVS_OPTION_GRIP_LINK_SECRET, EVS_LITERAL("hush"));
   OK(evs_config_set_text, config, EVS_OPTION_GRIP, EVS_LITERAL("http://localhost:5561?key=another-secret-there"));
-  CHECK(evs_events_new(config, &events, &error) == EVS_STATUS_INVALID_CONFIG); /* the link secret is too short */
-  CHECK(events == NULL);
+  CHECK(evs_hub_new(config, &hub, &error) == EVS_STATUS_INVALID_CONFIG); /* the link secret is too short */
+  CHECK(hub == NULL);
   CHECK(strstr(evs_error_message(error), "hush") == NULL && strstr(evs_error_message(error), "another") == NULL);
   evs_error_free(error);
   CHECK(evs_config_set_integer(config, EVS_OPTION_GRIP_LINK_SECRET, 1, &error) == EVS_STATUS_INVALID_CONFIG);
@@ -53,19 +53,19 @@ static void secrets_are_not_told(void) {
 }
 
 static uint64_t proxies_of(evs_config *config) {
-  evs_events *events = NULL;
+  evs_hub *hub = NULL;
   evs_event event = EVS_EVENT_INIT;
   evs_receipt receipt = EVS_RECEIPT_INIT;
-  OK(evs_events_new, config, &events);
-  OK(evs_events_publish, events, EVS_LITERAL("a"), &event, &receipt);
-  OK(evs_events_close, events, 1, NULL);
-  evs_events_free(events);
+  OK(evs_hub_new, config, &hub);
+  OK(evs_hub_publish, hub, EVS_LITERAL("a"), &event, &receipt);
+  evs_hub_close(hub, 1, NULL, NULL);
+  evs_hub_free(hub);
   return receipt.proxies;
 }
 
 static void proxies_from_the_environment(void) {
   evs_config *config = NULL;
-  evs_events *events = NULL;
+  evs_hub *hub = NULL;
   OK(evs_config_new, &config);
   setenv("GRIP_URL", " ", 1);
   OK(evs_config_grip_from_env, config);
@@ -76,7 +76,7 @@ static void proxies_from_the_environment(void) {
   CHECK(proxies_of(config) == 1);
   setenv("GRIP_URL", "nowhere", 1);
   OK(evs_config_grip_from_env, config);
-  GIVES(EVS_STATUS_INVALID_CONFIG, evs_events_new, config, &events);
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_hub_new, config, &hub);
   unsetenv("GRIP_URL");
   unsetenv("GRIP_VERIFY_KEY");
   evs_config_free(config);

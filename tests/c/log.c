@@ -20,12 +20,12 @@ static void on_line(void *user_data, uint32_t level, evs_str target, evs_str mes
 
 /* Lets a server listen, which the library logs at level info. */
 static void make_a_line(void) {
-  evs_events *events = new_events();
+  evs_hub *hub = new_hub();
   evs_server *server = NULL;
-  OK(evs_server_new, events, &server);
+  OK(evs_server_new, hub, &server);
   OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
   evs_server_free(server);
-  close_events(events);
+  close_hub(hub);
 }
 
 static void lines_come_by_level(void) {
@@ -55,13 +55,13 @@ static void listen_from_a_line(void *user_data, uint32_t level, evs_str target, 
   (void)level, (void)target, (void)message;
   counter *self = (counter *)user_data;
   atomic_fetch_add(&self->calls, 1);
-  evs_events *events = new_events();
+  evs_hub *hub = new_hub();
   evs_server *server = NULL;
-  OK(evs_server_new, events, &server);
+  OK(evs_server_new, hub, &server);
   OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
-  GIVES(EVS_STATUS_IN_CALLBACK, evs_events_close, events, 0, NULL);
+  GIVES(EVS_STATUS_IN_CALLBACK, evs_hub_close, hub, 0, NULL);
   evs_server_free(server);
-  evs_events_free(events);
+  evs_hub_free(hub);
 }
 
 static void replace_from_a_line(void *user_data, uint32_t level, evs_str target, evs_str message) {

@@ -3,7 +3,7 @@
 
 typedef struct witness {
   counter count;
-  evs_events *events;
+  evs_hub *hub;
   atomic_int opened, closed, failed;
   atomic_uint reason;
   char user[64], channels[64], peer[64];
@@ -26,7 +26,7 @@ static void stream_closed(void *user_data, const evs_stream_info *stream, uint32
   witness *self = (witness *)user_data;
   CHECK(stream->channels_len == 2);
   atomic_store(&self->reason, reason);
-  publish(self->events, "log", "somebody has left"); /* it may call the library */
+  publish(self->hub, "log", "somebody has left"); /* it may call the library */
   atomic_fetch_add(&self->closed, 1);
 }
 
@@ -41,16 +41,16 @@ static void publish_failed(void *user_data, const evs_publish_failure *failure) 
   atomic_fetch_add(&self->failed, 1);
 }
 
-static void observe(evs_events *events, witness *self) {
+static void observe(evs_hub *hub, witness *self) {
   evs_observer observer = EVS_OBSERVER_INIT;
   observer.stream_opened = stream_opened;
   observer.stream_closed = stream_closed;
   observer.publish_failed = publish_failed;
-  self->events = events;
-  OK(evs_events_observe, events, &observer, self, count_free);
+  self->hub = hub;
+  OK(evs_hub_observe, hub, &observer, self, count_free);
 }
 
-static evs_reply *open_stream(const evs_events *events) {
+static evs_reply *open_stream(evs_hub *hub) {
   evs_request *request = new_request("GET", "/");
   evs_access *access = NULL;
   evs_reply *reply = NULL;
@@ -59,23 +59,23 @@ static evs_reply *open_stream(const evs_events *events) {
   evs_str channels[] = {evs_str_z("a"), evs_str_z("b")};
   OK(evs_access_set_channels, access, channels, 2);
   OK(evs_access_set_user, access, EVS_LITERAL("bob"));
-  OK(evs_events_open, events, request, access, &reply);
+  OK(evs_hub_open, hub, request, access, &reply);
   evs_access_free(access);
   evs_request_free(request);
   return reply;
 }
 
 static void streams_are_told(void) {
-  evs_events *events = new_events();
+  evs_hub *hub = new_hub();
   witness self = {.user = ""};
-  observe(events, &self);
-  evs_reply *reply = open_stream(events);
+  observe(hub, &self);
+  evs_reply *reply = open_stream(hub);
   CHECK(atomic_load(&self.opened) == 1 && strcmp(self.user, "bob") == 0);
   CHECK(strcmp(self.channels, "a;b;") == 0 && strcmp(self.peer, "192.0.2.1") == 0);
   evs_reply_free(reply);
   CHECK(atomic_load(&self.closed) == 1 && atomic_load(&self.reason) == EVS_CLOSE_REASON_DROPPED);
 
-  reply = open_stream(events);
+  reply = open_stream(hub);
   int fds[2];
   socket_pair(fds);
   OK(evs_reply_adopt_fd, reply, fds[1], EVS_FRAMING_CLOSE);
@@ -88,53 +88,53 @@ static void streams_are_told(void) {
   witness second = {.user = ""};
   evs_observer observer = EVS_OBSERVER_INIT;
   evs_error *error = NULL;
-  CHECK(evs_events_observe(events, &observer, &second, count_free, &error) == EVS_STATUS_INVALID_ARGUMENT);
+  CHECK(evs_hub_observe(hub, &observer, &second, count_free, &error) == EVS_STATUS_INVALID_ARGUMENT);
   evs_error_free(error);
   CHECK(atomic_load(&second.count.frees) == 1);
-  OK(evs_events_close, events, PATIENCE_MS, NULL);
+  OK(evs_hub_close, hub, PATIENCE_MS, NULL);
   CHECK(atomic_load(&self.count.frees) == 0);
-  evs_events_free(events);
+  evs_hub_free(hub);
   CHECK(atomic_load(&self.count.frees) == 1 && atomic_load(&self.opened) == 2);
 }
 
 static void failures_are_told(void) {
   evs_config *config = NULL;
-  evs_events *events = NULL;
+  evs_hub *hub = NULL;
   OK(evs_config_new, &config);
   OK(evs_config_set_text, config, EVS_OPTION_GRIP, EVS_LITERAL("http://127.0.0.1:1/"));
   OK(evs_config_set_integer, config, EVS_OPTION_GRIP_DEADLINE_MS, 100);
-  OK(evs_events_new, config, &events);
+  OK(evs_hub_new, config, &hub);
   evs_config_free(config);
   witness self = {.user = ""};
-  observe(events, &self);
-  publish(events, "a", "1");
+  observe(hub, &self);
+  publish(hub, "a", "1");
   AWAIT(atomic_load(&self.failed) == 1);
-  close_events(events);
+  close_hub(hub);
   CHECK(atomic_load(&self.count.frees) == 1);
 }
 
 static void figures(void) {
-  evs_events *events = new_events();
+  evs_hub *hub = new_hub();
   evs_stats stats = EVS_STATS_INIT;
-  OK(evs_events_stats, events, &stats);
-  CHECK(stats.struct_size == sizeof stats && stats.open == 0 && stats.opened == 0 && stats.events == 0);
-  evs_reply *reply = open_stream(events);
-  publish(events, "a", "12345");
-  publish(events, "c", "12345");
+  OK(evs_hub_stats, hub, &stats);
+  CHECK(stats.struct_size == sizeof stats && stats.open == 0 && stats.opened == 0 && stats.published == 0);
+  evs_reply *reply = open_stream(hub);
+  publish(hub, "a", "12345");
+  publish(hub, "c", "12345");
   evs_bytes chunk;
   OK(evs_reply_next, reply, PATIENCE_MS, &chunk);
   OK(evs_reply_next, reply, PATIENCE_MS, &chunk);
-  OK(evs_events_stats, events, &stats);
-  CHECK(stats.open == 1 && stats.opened == 1 && stats.events == 2 && stats.deliveries == 1 && stats.channels == 3);
+  OK(evs_hub_stats, hub, &stats);
+  CHECK(stats.open == 1 && stats.opened == 1 && stats.published == 2 && stats.deliveries == 1 && stats.channels == 3);
   CHECK(stats.bytes >= chunk.len && stats.history_bytes > 10 && stats.closed_dropped == 0);
   evs_reply_free(reply);
   evs_request *old = new_request("GET", "/?channel=a&lastEventId=00000000-000000000001");
-  OK(evs_events_open, events, old, NULL, &reply);
-  OK(evs_events_stats, events, &stats);
+  OK(evs_hub_open, hub, old, everything(), &reply);
+  OK(evs_hub_stats, hub, &stats);
   CHECK(stats.open == 1 && stats.opened == 2 && stats.closed_dropped == 1 && stats.resets_epoch == 1);
   evs_reply_free(reply);
   evs_request_free(old);
-  close_events(events);
+  close_hub(hub);
 }
 
 int main(void) {

@@ -1,9 +1,9 @@
 /* evstream's own server: mounts, the two callbacks, publishing to it, closing it. */
 #include "client.h"
 
-static evs_server *new_server(const evs_events *events) {
+static evs_server *new_server(evs_hub *hub) {
   evs_server *server = NULL;
-  OK(evs_server_new, events, &server);
+  OK(evs_server_new, hub, &server);
   return server;
 }
 
@@ -14,8 +14,8 @@ static uint16_t listen_somewhere(evs_server *server) {
 }
 
 static void streams_of_mounts(void) {
-  evs_events *events = new_events();
-  evs_server *server = new_server(events);
+  evs_hub *hub = new_hub();
+  evs_server *server = new_server(hub);
   evs_str fixed[] = {evs_str_z("a"), evs_str_z("b")};
   OK(evs_server_mount, server, EVS_LITERAL("/events/"));
   OK(evs_server_mount_channels, server, EVS_LITERAL("/fixed"), fixed, 2);
@@ -27,10 +27,10 @@ static void streams_of_mounts(void) {
   EXPECT(own_choice, "{\"channels\":[\"c\",\"\xC3\xBC\"]}");
   EXPECT(no_choice, "{\"channels\":[\"a\",\"b\"]}");
   EXPECT(nowhere, "404 Not Found");
-  publish(events, "\xC3\xBC", "hello");
-  publish(events, "b", "to b");
-  EXPECT(own_choice, "data: hello\n\n");
-  EXPECT(no_choice, "data: to b\n\n");
+  publish(hub, "\xC3\xBC", "hello");
+  publish(hub, "b", "to b");
+  EXPECT(own_choice, "data: hello\n");
+  EXPECT(no_choice, "data: to b\n");
   OK(evs_server_close, server, PATIENCE_MS);
   read_all(own_choice);
   EXPECT(own_choice, "retry: ");
@@ -39,12 +39,12 @@ static void streams_of_mounts(void) {
   hang_up(no_choice);
   hang_up(nowhere);
   evs_server_free(server);
-  close_events(events);
+  close_hub(hub);
 }
 
 static void addresses(void) {
-  evs_events *events = new_events();
-  evs_server *server = new_server(events);
+  evs_hub *hub = new_hub();
+  evs_server *server = new_server(hub);
   CHECK(evs_server_port(server) == 0 && evs_server_address(server).len == 0);
   OK(evs_server_mount, server, EVS_LITERAL("/events/"));
   GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_listen, server, EVS_LITERAL("nonsense"));
@@ -57,7 +57,7 @@ static void addresses(void) {
   GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
   GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_mount, server, EVS_LITERAL("/more/"));
   GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_accept_publish, server);
-  evs_server *second = new_server(events);
+  evs_server *second = new_server(hub);
   GIVES(EVS_STATUS_IO, evs_server_listen, second, address, strlen(address));
   OK(evs_server_mount, second, EVS_LITERAL("no path"));
   GIVES(EVS_STATUS_INVALID_CONFIG, evs_server_listen, second, EVS_LITERAL("127.0.0.1:0"));
@@ -65,7 +65,7 @@ static void addresses(void) {
 
   char path[64];
   snprintf(path, sizeof path, "unix:/tmp/evstream-test-%d.sock", (int)getpid());
-  evs_server *on_unix = new_server(events);
+  evs_server *on_unix = new_server(hub);
   OK(evs_server_listen, on_unix, path, strlen(path));
   CHECK_TEXT(evs_server_address(on_unix), path);
   CHECK(evs_server_port(on_unix) == 0 && access(path + strlen("unix:"), F_OK) == 0);
@@ -73,7 +73,7 @@ static void addresses(void) {
   CHECK(access(path + strlen("unix:"), F_OK) != 0);
   evs_server_free(on_unix);
   evs_server_free(server);
-  close_events(events);
+  close_hub(hub);
 }
 
 typedef struct seen {
@@ -86,15 +86,17 @@ static void authorize(void *user_data, const evs_request *request, evs_access *a
   seen *told = (seen *)user_data;
   atomic_fetch_add(&told->count.calls, 1);
   CHECK_TEXT(evs_request_method(request), "GET");
+  size_t channels_len;
   CHECK_TEXT(evs_request_path(request), "/mine/");
+  CHECK_TEXT(evs_request_channels(request, &channels_len)[0], "wished");
+  CHECK(channels_len == 1 && !evs_request_is_held(request));
   CHECK_TEXT(evs_request_peer(request), "127.0.0.1");
   CHECK(evs_request_body(request).len == 0);
-  evs_bytes user;
-  if (!evs_request_header(request, EVS_LITERAL("x-USER"), &user)) {
-    CHECK(user.len == 0);
+  evs_str name;
+  if (!evs_request_header(request, EVS_LITERAL("x-USER"), &name)) {
+    CHECK(name.len == 0);
     return; /* without a word the client is refused */
   }
-  evs_str name = as_text(user);
   if (contains(name, "nobody")) {
     OK(evs_access_forbid, access, EVS_LITERAL("please log in"));
   } else if (contains(name, "broken")) {
@@ -113,8 +115,8 @@ static void authorize(void *user_data, const evs_request *request, evs_access *a
 }
 
 static void authorization(void) {
-  evs_events *events = new_events();
-  evs_server *server = new_server(events);
+  evs_hub *hub = new_hub();
+  evs_server *server = new_server(hub);
   seen told = {.text = ""};
   OK(evs_server_mount_authorize, server, EVS_LITERAL("/mine/"), authorize, &told, count_free);
   uint16_t port = listen_somewhere(server);
@@ -124,7 +126,8 @@ static void authorization(void) {
   } cases[] = {
       {"", "\"condition\":\"forbidden\",\"text\":\"you may not read this stream\""},
       {"X-User: nobody\r\n", "\"condition\":\"forbidden\",\"text\":\"please log in\""},
-      {"X-User: broken\r\n", "\"condition\":\"internal-error\",\"text\":\"the database is away\""},
+      {"X-User: broken\r\n", "the database is away"},
+      {"X-User: broken\r\nAccept: text/event-stream\r\n", "{\"reason\":\"failed\"}"},
       {"X-User: admin\r\n", "{\"channels\":[\"wished\"]}"},
       {"X-User: bob\r\n", "{\"channels\":[\"all\",\"bob\"]}"},
   };
@@ -133,8 +136,8 @@ static void authorization(void) {
     EXPECT(reader, cases[i].expected);
     hang_up(reader);
   }
-  CHECK(atomic_load(&told.count.calls) == 5 && atomic_load(&told.count.frees) == 0);
-  close_events(events);
+  CHECK(atomic_load(&told.count.calls) == 6 && atomic_load(&told.count.frees) == 0);
+  close_hub(hub);
   CHECK(atomic_load(&told.count.frees) == 1);
   evs_server_free(server);
 }
@@ -156,8 +159,8 @@ static void respond(void *user_data, const evs_request *request, evs_response *r
 }
 
 static void a_fallback_answers_the_rest(void) {
-  evs_events *events = events_with("max_body_bytes", 100);
-  evs_server *server = new_server(events);
+  evs_hub *hub = hub_with("max_body_bytes", 100);
+  evs_server *server = new_server(hub);
   seen first = {.text = ""}, told = {.text = ""};
   OK(evs_server_mount, server, EVS_LITERAL("/events/"));
   OK(evs_server_fallback, server, respond, &first, count_free);
@@ -183,7 +186,7 @@ static void a_fallback_answers_the_rest(void) {
   hang_up(injector);
   hang_up(reader);
   hang_up(flood);
-  close_events(events);
+  close_hub(hub);
   evs_server_free(server);
   CHECK(atomic_load(&told.count.frees) == 1 && atomic_load(&first.count.calls) == 0);
 }
@@ -197,8 +200,8 @@ static void publishing_to_a_server(void) {
                {"Authorization: Basic dXNlcjpzZWNyZXQ=\r\n", ""},
                {"Authorization: Bearer token\r\n", "Authorization: Bearer other\r\n"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    evs_events *events = new_events();
-    evs_server *server = new_server(events);
+    evs_hub *hub = new_hub();
+    evs_server *server = new_server(hub);
     OK(evs_server_mount, server, EVS_LITERAL("/events/"));
     if (i == 0) OK(evs_server_accept_publish, server);
     if (i == 1) OK(evs_server_accept_publish_basic, server, EVS_LITERAL("user"), EVS_LITERAL("secret"));
@@ -218,21 +221,21 @@ static void publishing_to_a_server(void) {
     hang_up(reader);
     hang_up(publisher);
     evs_server_free(server);
-    close_events(events);
+    close_hub(hub);
   }
-  evs_events *events = new_events();
-  evs_server *server = new_server(events);
+  evs_hub *hub = new_hub();
+  evs_server *server = new_server(hub);
   GIVES(EVS_STATUS_INVALID_CONFIG, evs_server_accept_publish_basic, server, EVS_LITERAL("a:b"), EVS_LITERAL("x"));
   GIVES(EVS_STATUS_INVALID_CONFIG, evs_server_accept_publish_bearer, server, EVS_LITERAL("two words"));
   GIVES(EVS_STATUS_INVALID_CONFIG, evs_server_accept_publish_jwt, server, EVS_LITERAL("me"), EVS_LITERAL(""));
   OK(evs_server_accept_publish_jwt, server, EVS_LITERAL("me"), EVS_LITERAL("a-secret-that-is-long-enough-for-it"));
   evs_server_free(server);
-  close_events(events);
+  close_hub(hub);
 }
 
 static void closing(void) {
-  evs_events *events = new_events();
-  evs_server *server = new_server(events);
+  evs_hub *hub = new_hub();
+  evs_server *server = new_server(hub);
   OK(evs_server_close, server, 0); /* it does not even listen */
   OK(evs_server_mount, server, EVS_LITERAL("/events/"));
   uint16_t port = listen_somewhere(server);
@@ -242,14 +245,68 @@ static void closing(void) {
   OK(evs_server_close, server, 0);
   read_all(reader);
   hang_up(reader);
-  publish(events, "a", "the events go on");
+  publish(hub, "a", "the events go on");
   evs_server_free(server);
-  OK(evs_events_close, events, EVS_FOREVER, NULL);
-  OK(evs_events_close, events, 0, NULL);
+  OK(evs_hub_close, hub, EVS_FOREVER, NULL);
+  OK(evs_hub_close, hub, 0, NULL);
   evs_server *late = (evs_server *)&late;
-  GIVES(EVS_STATUS_CLOSED, evs_server_new, events, &late);
+  GIVES(EVS_STATUS_CLOSED, evs_server_new, hub, &late);
   CHECK(late == NULL);
-  evs_events_free(events);
+  evs_hub_free(hub);
+}
+
+static void may_know(void *user_data, const evs_request *request, evs_access *access) {
+  (void)user_data;
+  evs_str token = {NULL, 0};
+  if (evs_request_header(request, EVS_LITERAL("x-token"), &token) && token.len == 5 && memcmp(token.ptr, "right", 5) == 0) OK(evs_access_allow, access);
+}
+
+static void metrics_and_health(void) {
+  evs_hub *hub = new_hub();
+  publish(hub, "a", "hello");
+  for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
+    evs_text *text = NULL;
+    OK(evs_hub_metrics, hub, openmetrics, &text);
+    char *copy = strndup(evs_text_str(text).ptr, evs_text_str(text).len);
+    evs_text_free(text);
+    CHECK(strstr(copy, "\nevstream_events_published_total 1\n") != NULL);
+    CHECK((strstr(copy, "\n# EOF\n") != NULL) == openmetrics);
+    free(copy);
+  }
+
+  evs_server *server = new_server(hub);
+  counter freed = {0};
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_mount_metrics, server, NULL, 1, may_know, &freed, count_free);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_mount_health, server, NULL, 1, may_know, &freed, count_free);
+  CHECK(atomic_load(&freed.frees) == 4);
+  OK(evs_server_mount_metrics, server, EVS_LITERAL("/metrics"), NULL, &freed, count_free);
+  CHECK(atomic_load(&freed.frees) == 5); /* nothing is to be called with it */
+  OK(evs_server_mount_metrics, server, EVS_LITERAL("/guarded"), may_know, NULL, NULL);
+  OK(evs_server_mount_health, server, EVS_LITERAL("/healthz"), NULL, NULL, NULL);
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_server_listen, server, EVS_LITERAL("0.0.0.0:0"));
+  uint16_t port = listen_somewhere(server);
+  client *open = get(port, "/metrics"), *stranger = get(port, "/guarded"), *well = get(port, "/healthz");
+  client *known = request_to(port, "GET /guarded", "X-Token: right\r\nAccept: application/openmetrics-text\r\n", "");
+  EXPECT(open, "\nevstream_events_published_total 1\n");
+  EXPECT(stranger, "403 Forbidden");
+  EXPECT(known, "\n# EOF\n");
+  EXPECT(well, "{\"ready\":true,\"live\":true,\"problems\":[]}");
+  hang_up(open);
+  hang_up(stranger);
+  hang_up(known);
+  hang_up(well);
+
+  bool ready = false, live = false;
+  OK(evs_hub_health, hub, &ready, &live, NULL);
+  CHECK(ready && live);
+  OK(evs_hub_close, hub, PATIENCE_MS, NULL);
+  evs_text *told = NULL;
+  OK(evs_hub_health, hub, &ready, NULL, &told);
+  CHECK(!ready);
+  CHECK_TEXT(evs_text_str(told), "{\"ready\":false,\"live\":true,\"problems\":[\"the events are closed, or about to be\"]}");
+  evs_text_free(told);
+  evs_server_free(server);
+  evs_hub_free(hub);
 }
 
 int main(void) {
@@ -259,5 +316,6 @@ int main(void) {
   RUN(a_fallback_answers_the_rest);
   RUN(publishing_to_a_server);
   RUN(closing);
+  RUN(metrics_and_health);
   return 0;
 }

@@ -7,7 +7,7 @@
 static const char *directory;
 
 typedef struct app {
-  evs_events *events;
+  evs_hub *hub;
   char epoch[9];
 } app;
 
@@ -79,8 +79,8 @@ static buffer fill(const app *in, evs_str from) {
       snprintf(position, sizeof position, "%s", in->epoch);
     } else if (strcmp(template, "head") == 0) {
       evs_stats stats = EVS_STATS_INIT;
-      OK(evs_events_stats, in->events, &stats);
-      snprintf(position, sizeof position, "%s-%012lx", in->epoch, (unsigned long)stats.events);
+      OK(evs_hub_stats, in->hub, &stats);
+      snprintf(position, sizeof position, "%s-%012lx", in->epoch, (unsigned long)stats.published);
     } else if (sscanf(template, "pos:%lu", &number) == 1) {
       snprintf(position, sizeof position, "%s-%012lx", in->epoch, number);
     } else if (sscanf(template, "other:%lu", &number) == 1) {
@@ -108,9 +108,8 @@ static void check_filled(const app *in, evs_str got, const json_t *expected) {
   free(filled.ptr);
 }
 
-static evs_reply *open_target(const app *in, const char *method, evs_str target, const json_t *headers, const evs_access *access, const json_t *peer) {
+static evs_request *make_request(const app *in, const char *method, evs_str target, const json_t *headers, const json_t *peer) {
   evs_request *request = NULL;
-  evs_reply *reply = NULL;
   OK(evs_request_new, method, strlen(method), target.ptr, target.len, &request);
   size_t i;
   json_t *header;
@@ -120,8 +119,14 @@ static evs_reply *open_target(const app *in, const char *method, evs_str target,
     OK(evs_request_add_header, request, name.ptr, name.len, value.ptr, value.len);
     free(value.ptr);
   }
-  if (peer != NULL) OK(evs_request_set_peer, request, text(peer).ptr, text(peer).len);
-  OK(evs_events_open, in->events, request, access, &reply);
+  if (peer != NULL && !json_is_null(peer)) OK(evs_request_set_peer, request, text(peer).ptr, text(peer).len);
+  return request;
+}
+
+static evs_reply *open_target(const app *in, const char *method, evs_str target, const json_t *headers, const evs_access *access, const json_t *peer) {
+  evs_request *request = make_request(in, method, target, headers, peer);
+  evs_reply *reply = NULL;
+  OK(evs_hub_open, in->hub, request, access, &reply);
   evs_request_free(request);
   return reply;
 }
@@ -146,18 +151,19 @@ static app *new_app(const json_t *config) {
       OK(evs_config_set_list, settings, name, strlen(name), values, json_array_size(value));
     }
   }
-  OK(evs_events_new, settings, &made->events);
+  OK(evs_hub_new, settings, &made->hub);
   evs_config_free(settings);
-  evs_reply *reply = open_target(made, "GET", evs_str_z("/?channel=epoch"), NULL, NULL, NULL);
+  evs_reply *reply = open_target(made, "GET", evs_str_z("/?channel=epoch"), NULL, everything(), NULL);
   evs_bytes body = evs_reply_body(reply);
-  CHECK(body.len > 12 && memcmp(body.ptr, "id: ", 4) == 0);
-  memcpy(made->epoch, body.ptr + 4, 8);
+  static const char id_line[] = "id: 01234567-0123456789ab\n\n"; /* the last of the first event */
+  CHECK(body.len > sizeof id_line && memcmp(body.ptr + body.len - (sizeof id_line - 1), "id: ", 4) == 0);
+  memcpy(made->epoch, body.ptr + body.len - (sizeof id_line - 1) + 4, 8);
   evs_reply_free(reply);
   return made;
 }
 
 static void free_app(app *done) {
-  evs_events_free(done->events);
+  evs_hub_free(done->hub);
   free(done);
 }
 
@@ -185,7 +191,7 @@ static evs_status publish_event(const app *to, evs_str channel, const json_t *va
     event.retry_ms = (uint64_t)json_integer_value(retry);
     event.has_retry = true;
   }
-  evs_status status = evs_events_publish(to->events, channel.ptr, channel.len, &event, receipt, error);
+  evs_status status = evs_hub_publish(to->hub, channel.ptr, channel.len, &event, receipt, error);
   free(data.ptr);
   return status;
 }
@@ -197,7 +203,7 @@ static void publish_all(const app *to, const json_t *pairs) {
     evs_event event = EVS_EVENT_INIT;
     event.data = text(json_array_get(pair, 1));
     evs_str channel = text(json_array_get(pair, 0));
-    OK(evs_events_publish, to->events, channel.ptr, channel.len, &event, NULL);
+    OK(evs_hub_publish, to->hub, channel.ptr, channel.len, &event, NULL);
   }
 }
 
@@ -214,7 +220,7 @@ static buffer rest_of(evs_reply *reply) {
 static void run_encode(const json_t *each) {
   FIELDS(each, "name", "event", "expected");
   app *in = new_app(NULL);
-  evs_reply *reply = open_target(in, "GET", evs_str_z("/?channel=a"), NULL, NULL, NULL);
+  evs_reply *reply = open_target(in, "GET", evs_str_z("/?channel=a"), NULL, everything(), NULL);
   CHECK(publish_event(in, evs_str_z("a"), json_object_get(each, "event"), NULL, NULL) == EVS_STATUS_OK);
   buffer sent = rest_of(reply);
   check_filled(in, view(sent), json_object_get(each, "expected"));
@@ -235,7 +241,7 @@ static void run_query(const json_t *each) {
   const json_t *expected = FIELDS(json_object_get(each, "expected"), "channels", "resumes", "error");
   app *in = new_app(NULL);
   buffer target = target_with(get_text(each, "query"));
-  evs_reply *reply = open_target(in, "GET", view(target), NULL, NULL, NULL);
+  evs_reply *reply = open_target(in, "GET", view(target), NULL, everything(), NULL);
   evs_str body = as_text(evs_reply_body(reply));
   const char *data = (const char *)memmem(body.ptr, body.len, "data: ", 6);
   CHECK(data != NULL);
@@ -263,7 +269,7 @@ static void run_position(const json_t *each) {
   for (int n = 1; n <= 12; n++) {
     char number[16];
     snprintf(number, sizeof number, "%d", n);
-    publish(in->events, "a", number);
+    publish(in->hub, "a", number);
   }
   buffer id = fill(in, get_text(each, "last_event_id")), target = target_with(evs_str_z("channel=a"));
   json_t *headers = NULL;
@@ -277,35 +283,29 @@ static void run_position(const json_t *each) {
   } else {
     headers = json_pack("[[s,s%]]", "Last-Event-ID", id.ptr, id.len);
   }
-  evs_reply *reply = open_target(in, "GET", view(target), headers, NULL, NULL);
+  evs_reply *reply = open_target(in, "GET", view(target), headers, everything(), NULL);
   evs_str body = as_text(evs_reply_body(reply));
   const json_t *at = json_object_get(expected, "at");
   if (json_object_get(expected, "stopped") != NULL) {
     CHECK(evs_reply_status(reply) == 400 && !evs_reply_has_stream(reply));
   } else {
-    char begin[128];
     long after = at != NULL ? (long)json_integer_value(at) : 12;
+    const char *open = "event: stream-open\ndata: {\"channels\":[\"a\"]}\n";
+    char first[256];
     if (at != NULL) {
-      snprintf(begin, sizeof begin, "id: %s-%012lx\nevent: stream-open\n", in->epoch, after);
+      snprintf(first, sizeof first, "%sid: %s-%012lx\n\n", open, in->epoch, after);
     } else {
-      snprintf(begin, sizeof begin, "\n\nid: %s-%012lx\nevent: stream-reset\n", in->epoch, after);
-      char reason[64];
-      snprintf(reason, sizeof reason, "\"reason\":\"%s\"}", json_string_value(json_object_get(expected, "reset")));
-      CHECK(contains(body, reason));
-      buffer id_line = {NULL, 0, 0}, open_id = fill(in, get_text(expected, "open_id"));
-      append(&id_line, "id: ", 4);
-      append(&id_line, open_id.ptr, open_id.len);
-      append(&id_line, "\nevent: stream-open\n", 20);
-      CHECK(body.len >= id_line.len && memcmp(body.ptr, id_line.ptr, id_line.len) == 0);
+      buffer open_id = fill(in, get_text(expected, "open_id"));
+      snprintf(first, sizeof first, "%sid: %.*s\n\nevent: stream-reset\ndata: {\"channels\":[\"a\"],\"reason\":\"%s\"}\nid: %s-%012lx\n\n",
+               open, (int)open_id.len, open_id.ptr, json_string_value(json_object_get(expected, "reset")), in->epoch, after);
       free(open_id.ptr);
-      free(id_line.ptr);
     }
-    CHECK(contains(body, begin) && contains(body, "stream-reset") == (at == NULL));
+    check_same(body, evs_str_z(first));
     buffer sent = rest_of(reply), missed = {NULL, 0, 0};
     append(&missed, "", 0);
     for (long n = after + 1; n <= 12; n++) {
       char event[64];
-      snprintf(event, sizeof event, "id: %s-%012lx\ndata: %ld\n\n", in->epoch, n, n);
+      snprintf(event, sizeof event, "data: %ld\nid: %s-%012lx\n\n", n, in->epoch, n);
       append(&missed, event, strlen(event));
     }
     check_same(view(sent), view(missed));
@@ -342,7 +342,7 @@ static void run_publish_of_bytes(const app *in, const json_t *each) {
     buffer bytes = from_hex(text(hex[i]));
     *to[i] = view(bytes);
     evs_error *error = NULL;
-    evs_events_publish(in->events, channel.ptr, channel.len, &event, NULL, &error);
+    evs_hub_publish(in->hub, channel.ptr, channel.len, &event, NULL, &error);
     CHECK_TEXT(get_text(json_object_get(each, "expected"), "code"), evs_status_name(evs_error_status(error)));
     evs_error_free(error);
     free(bytes.ptr);
@@ -369,7 +369,7 @@ static void run_publish(const json_t *each) {
     evs_error_free(error);
   }
   evs_event good = EVS_EVENT_INIT; /* what was refused has left no trace */
-  OK(evs_events_publish, in->events, EVS_LITERAL("a"), &good, &receipt);
+  OK(evs_hub_publish, in->hub, EVS_LITERAL("a"), &good, &receipt);
   char first[32];
   snprintf(first, sizeof first, "%s-%012x", in->epoch, 1);
   CHECK(strcmp(receipt.position, first) == 0);
@@ -377,8 +377,7 @@ static void run_publish(const json_t *each) {
 }
 
 static evs_access *access_of(const json_t *value) {
-  if (value == NULL) return NULL;
-  FIELDS(value, "channels", "forbid", "fail", "user");
+  if (value != NULL) FIELDS(value, "channels", "forbid", "fail", "user");
   const json_t *channels = json_object_get(value, "channels"), *forbid = json_object_get(value, "forbid");
   const json_t *failed = json_object_get(value, "fail"), *user = json_object_get(value, "user");
   evs_access *access = NULL;
@@ -396,8 +395,95 @@ static evs_access *access_of(const json_t *value) {
   return access;
 }
 
+static void run_proxies(const json_t *each) {
+  FIELDS(each, "name", "config", "peer", "headers", "expected");
+  app *in = new_app(json_object_get(each, "config"));
+  const json_t *peer = json_object_get(each, "peer"), *expected = json_object_get(each, "expected");
+  evs_request *request = make_request(in, "GET", evs_str_z("/events/?channel=a"), json_object_get(each, "headers"), peer);
+  evs_reply *reply = NULL;
+  OK(evs_hub_screen, in->hub, request, &reply);
+  CHECK(reply == NULL);
+  check_same(evs_request_peer(request), json_is_null(expected) ? evs_str_z("") : text(expected));
+  evs_request_free(request);
+  free_app(in);
+}
+
+static evs_jwt *jwt_of(const json_t *value) {
+  FIELDS(value, "keys", "issuer", "audience", "cookie");
+  evs_jwt *jwt = NULL;
+  size_t i;
+  json_t *item;
+  json_array_foreach(json_object_get(value, "keys"), i, item) {
+    if (i == 0) OK(evs_jwt_new, text(item).ptr, text(item).len, &jwt);
+    else OK(evs_jwt_add_key, jwt, text(item).ptr, text(item).len);
+  }
+  json_array_foreach(json_object_get(value, "audience"), i, item) OK(evs_jwt_add_audience, jwt, text(item).ptr, text(item).len);
+  const json_t *issuer = json_object_get(value, "issuer"), *cookie = json_object_get(value, "cookie");
+  if (issuer != NULL) OK(evs_jwt_set_issuer, jwt, text(issuer).ptr, text(issuer).len);
+  if (cookie != NULL) OK(evs_jwt_set_cookie, jwt, text(cookie).ptr, text(cookie).len);
+  return jwt;
+}
+
+/* The data of the first event, up to the end of its line. */
+static json_t *first_data(evs_str body) {
+  const char *data = (const char *)memmem(body.ptr, body.len, "\ndata: ", 7);
+  CHECK(data != NULL);
+  data += 7;
+  const char *end = (const char *)memchr(data, '\n', body.len - (size_t)(data - body.ptr));
+  CHECK(end != NULL);
+  json_t *read = json_loadb(data, (size_t)(end - data), 0, NULL);
+  CHECK(read != NULL);
+  return read;
+}
+
+static void run_tokens(const json_t *each) {
+  FIELDS(each, "name", "by", "config", "jwt", "query", "headers", "expected");
+  const json_t *expected = FIELDS(json_object_get(each, "expected"), "channels", "error", "status", "text", "challenge");
+  app *in = new_app(json_object_get(each, "config"));
+  evs_jwt *jwt = jwt_of(json_object_get(each, "jwt"));
+  buffer target = {NULL, 0, 0};
+  append(&target, "/events/?", 9);
+  append(&target, get_text(each, "query").ptr, get_text(each, "query").len);
+  evs_request *request = make_request(in, "GET", view(target), json_object_get(each, "headers"), NULL);
+  evs_access *access = NULL;
+  evs_reply *reply = NULL;
+  OK(evs_access_new, &access);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_access_set_jwt, access, in->hub, jwt, request);
+  OK(evs_hub_screen, in->hub, request, &reply);
+  CHECK(reply == NULL);
+  OK(evs_access_set_jwt, access, in->hub, jwt, request);
+  OK(evs_hub_open, in->hub, request, access, &reply);
+  evs_str body = as_text(evs_reply_body(reply));
+  const json_t *status = json_object_get(expected, "status"), *channels = json_object_get(expected, "channels");
+  if (status != NULL) {
+    CHECK(evs_reply_status(reply) == (uint32_t)json_integer_value(status));
+    evs_str told = {body.ptr, body.len - 1}, name = {NULL, 0}, value = {NULL, 0};
+    check_same(told, get_text(expected, "text"));
+    for (size_t i = 0; i < evs_reply_header_count(reply); i++) {
+      CHECK(evs_reply_header_at(reply, i, &name, &value));
+      if (contains(name, "WWW-Authenticate")) break;
+    }
+    check_same(value, get_text(expected, "challenge"));
+    evs_stats stats = EVS_STATS_INIT;
+    OK(evs_hub_stats, in->hub, &stats);
+    CHECK(stats.tokens_refused == 1);
+  } else {
+    json_t *data = first_data(body);
+    CHECK(contains(body, channels != NULL ? "event: stream-open\n" : "event: stream-error\n"));
+    if (channels != NULL) CHECK(json_equal(json_object_get(data, "channels"), channels));
+    else check_same(get_text(data, "text"), get_text(expected, "error"));
+    json_decref(data);
+  }
+  evs_reply_free(reply);
+  evs_access_free(access);
+  evs_request_free(request);
+  evs_jwt_free(jwt);
+  free(target.ptr);
+  free_app(in);
+}
+
 static void run_open(const json_t *each) {
-  FIELDS(each, "name", "config", "published", "held", "request", "access", "published_after", "expected");
+  FIELDS(each, "name", "config", "published", "held", "closed", "request", "access", "published_after", "expected");
   const json_t *asked = FIELDS(json_object_get(each, "request"), "method", "path", "query", "headers", "peer");
   const json_t *expected = FIELDS(json_object_get(each, "expected"), "status", "headers", "body", "next");
   app *in = new_app(json_object_get(each, "config"));
@@ -415,6 +501,7 @@ static void run_open(const json_t *each) {
     held[i] = open_target(in, method, view(target), json_object_get(asked, "headers"), access, json_object_get(asked, "peer"));
     CHECK(evs_reply_has_stream(held[i]));
   }
+  if (json_is_true(json_object_get(each, "closed"))) OK(evs_hub_close, in->hub, PATIENCE_MS, NULL);
   evs_reply *reply = open_target(in, method, view(target), json_object_get(asked, "headers"), access, json_object_get(asked, "peer"));
   check_filled(in, as_text(evs_reply_body(reply)), json_object_get(expected, "body"));
   CHECK(evs_reply_status(reply) == (uint32_t)json_integer_value(json_object_get(expected, "status")));
@@ -472,6 +559,8 @@ int main(int argc, char **argv) {
   run_file("query", run_query);
   run_file("position", run_position);
   run_file("publish", run_publish);
+  run_file("proxies", run_proxies);
+  run_file("tokens", run_tokens);
   run_file("open", run_open);
   return 0;
 }

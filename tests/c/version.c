@@ -7,8 +7,8 @@ _Static_assert(sizeof(void *) != 8 || sizeof(evs_event) == 72, "evs_event");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_receipt) == 56, "evs_receipt");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_message) == 104, "evs_message");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_observer) == 32, "evs_observer");
-_Static_assert(sizeof(void *) != 8 || sizeof(evs_stats) == 176, "evs_stats");
-_Static_assert(sizeof(void *) != 8 || sizeof(evs_stream_info) == 80, "evs_stream_info");
+_Static_assert(sizeof(void *) != 8 || sizeof(evs_stats) == 240, "evs_stats");
+_Static_assert(sizeof(void *) != 8 || sizeof(evs_stream_info) == 96, "evs_stream_info");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_publish_failure) == 72, "evs_publish_failure");
 
 static void versions_agree(void) {
@@ -44,6 +44,8 @@ static void statuses_have_names(void) {
       {EVS_STATUS_PROXY_UNAVAILABLE, "proxy-unavailable", true},
       {EVS_STATUS_PROXY_REJECTED, "proxy-rejected", false},
       {EVS_STATUS_UNAUTHORIZED, "unauthorized", false},
+      {EVS_STATUS_JOURNAL_UNAVAILABLE, "journal-unavailable", true},
+      {EVS_STATUS_JOURNAL_REJECTED, "journal-rejected", false},
       {EVS_STATUS_INTERNAL, "internal", false},
       {EVS_STATUS_PANIC, "panic", false},
       {EVS_STATUS_ABI_MISMATCH, "abi-mismatch", false},

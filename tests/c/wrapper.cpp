@@ -2,6 +2,7 @@
 #include <atomic>
 #include <evstream.hpp>
 #include <functional>
+#include <poll.h>
 #include <thread>
 
 #include "client.hpp"
@@ -45,6 +46,10 @@ void settings() {
   config.set("history_events", 5).set({EVS_OPTION_KEEP_ALIVE_COMMENT}, true).set("slow_client", "close");
   config.set("cors_origins", {"https://a.example", "https://b.example"}).set("cors_headers", std::vector<std::string>{"X-A"});
   config.set("keep_alive_ms", std::string("15000")).set("max_age_ms", std::uint64_t{10});
+  config.set("keep_alive_ms", 5s).set({EVS_OPTION_RETRY_MS}, 250ms).set("history_age_ms", std::chrono::hours(1));
+  check(status_of([&] { config.set("keep_alive_ms", -1s); }) == EVS_STATUS_INVALID_CONFIG, "a negative time");
+  check(status_of([&] { config.set("keep_alive_ms", std::chrono::hours(2)); }) == EVS_STATUS_INVALID_CONFIG, "too long");
+  check(status_of([&] { config.set("history_events", 5s); }) == EVS_STATUS_INVALID_CONFIG, "a time where none is taken");
   check(status_of([&] { config.set("history_events", -1); }) == EVS_STATUS_INVALID_CONFIG, "negative");
   check(status_of([&] { config.set("historyEvents", 1); }) == EVS_STATUS_INVALID_CONFIG, "unknown");
   check(status_of([&] { config.set("history_events", true); }) == EVS_STATUS_INVALID_CONFIG, "another kind");
@@ -66,13 +71,43 @@ void publishing_and_reading() {
   check(channel.name() == "b" && channel.streams() == 1, "the channel");
   channel.publish(Event("x"));
   channel.publish_wait(Event("y"), 0ms);
+  check(status_of([&] { events.publish_to_user("bob", Event("y")); }) == EVS_STATUS_INVALID_CONFIG, "it reaches nobody");
+  check(status_of([&] { events.user_channel("bob"); }) == EVS_STATUS_INVALID_CONFIG, "nobody reads it");
   check(!read.next(patience)->name.has_value(), "no name");
   check(status_of([&] { events.publish("a", Event("x").name("a\nb")); }) == EVS_STATUS_INVALID_EVENT, "a bad name");
   check(status_of([&] { events.subscribe(std::vector<std::string>{}); }) == EVS_STATUS_INVALID_CHANNEL, "no channels");
-  check(events.stats().events == 3, "figures");
+  check(events.stats().published == 3, "figures");
+  check(events.metrics().find("\nevstream_events_published_total 3\n") != std::string::npos, "metrics");
+  const std::string openmetrics = events.metrics(true);
+  check(openmetrics.substr(openmetrics.size() - 6) == "# EOF\n", "OpenMetrics");
+  check(events.health().ready && events.health().live, "health");
   events.close(patience);
   check(read.next(forever)->data == "y" && read.next(forever).ended(), "the rest, and the end");
   check(status_of([&] { events.publish("a", Event("x")); }) == EVS_STATUS_CLOSED, "closed");
+}
+
+void event_loops() {
+  Events events;
+  ReadyQueue queue;
+  const std::string before = events.position();
+  auto read = events.subscribe({"a"});
+  read.attach(queue, &read);
+  check(read.next(0ms).pending(), "nothing yet");
+  const Receipt receipt = events.publish("a", Event("x"));
+  check(before < receipt.position && events.position() == receipt.position, "positions");
+  pollfd wait{queue.fd(), POLLIN, 0};
+  check(::poll(&wait, 1, static_cast<int>(patience.count())) == 1 && queue.pop() == &read, "it is told");
+  check(read.next(0ms)->data == "x" && read.next(0ms).pending(), "and read");
+  Reply reply = events.open(Request("GET", "/?channel=a"), Access::allow());
+  reply.attach(queue, &reply);
+  check(reply.next(0ms) && reply.next(0ms).pending(), "a reply too");
+  auto polled = events.subscribe({"a"});
+  std::atomic<int> calls{0};
+  check(polled.poll([&] { ++calls; }).pending(), "polled");
+  events.publish("a", Event("y"));
+  await([&] { return calls == 1; });
+  check(polled.poll([] {})->data == "y", "and there");
+  events.close(patience);
 }
 
 void callbacks_are_callables() {
@@ -107,7 +142,10 @@ void serving() {
   Events events;
   auto ends = counter();
   auto server = events.server();
-  server.mount("/events/").mount_channels("/fixed", {"a", "b"});
+  server.mount_public("/events/", {"*"}).mount_channels("/fixed", {"a", "b"});
+  server.mount_metrics("/metrics").mount_health("/healthz", [](const RequestView &request) {
+    return request.header("x-user") ? Access::allow() : Access::forbid("please log in");
+  });
   server.mount_authorize("/mine/", [life = Life(ends)](const RequestView &request) {
     const auto user = request.header("x-user");
     if (!user) return Access::forbid("please log in");
@@ -130,7 +168,7 @@ void serving() {
   expect(port, "GET /mine/", "", "please log in");
   expect(port, "GET /mine/", "X-User: bob\r\n", "{\"channels\":[\"user-bob\"]}");
   expect(port, "GET /mine/?channel=z", "X-User: all\r\n", "{\"channels\":[\"z\"]}");
-  expect(port, "GET /mine/", "X-User: broken\r\n", "internal-error");
+  expect(port, "GET /mine/", "X-User: broken\r\nAccept: text/event-stream\r\n", "\"failed\"");
   expect(port, "POST /page", "X-A: 1\r\n", "x-a=1;");
   expect(port, "GET /bug", "", "500 Internal Server Error");
   server.close(patience);
@@ -144,8 +182,10 @@ void mounting() {
   request.add_header("Accept", "*/*").set_peer("192.0.2.1");
   check(request.method() == "GET" && request.query() == "channel=a" && request.peer() == "192.0.2.1", "the request");
   check(request.header("accept") == "*/*" && !request.header("none"), "its headers");
+  check(request.channels().empty(), "not known yet");
   check(!events.screen(request) && events.screen(Request("PUT", "/"))->status() == 405, "screening");
-  auto reply = events.open(request);
+  check(!request.channels().empty() && !request.is_held(), "known");
+  auto reply = events.open(request, Access::allow());
   check(reply.status() == 200 && reply.has_stream(), "the reply");
   check(reply.headers().front() == std::pair<std::string_view, std::string_view>("Content-Type", "text/event-stream"), "its headers");
   check(reply.head(EVS_FRAMING_CHUNKED).find("chunked") != std::string_view::npos, "its head");
@@ -156,10 +196,26 @@ void mounting() {
   check(reply.poll([&, life = Life(ends)] { ++ready; }).pending(), "pending");
   events.publish("a", Event("x"));
   await([&] { return ready == 1 && *ends == 1; });
-  check(reply.poll([life = Life(ends)] {})->find("data: x\n\n") != std::string_view::npos && *ends == 2, "the event");
+  check(reply.poll([life = Life(ends)] {})->find("data: x\n") != std::string_view::npos && *ends == 2, "the event");
 
   auto forbidden = events.open(request, Access::forbid("no"));
   check(!forbidden.has_stream() && forbidden.body().find("forbidden") != std::string_view::npos, "forbidden");
+
+  Jwt jwt("a secret of some length");
+  jwt.key("another secret of that length").issuer("me").audience("live").cookie("__Host-token");
+  check(status_of([&] { jwt.cookie("token"); }) == EVS_STATUS_INVALID_CONFIG, "no such cookie");
+  check(events.open_jwt(request, jwt).status() == 401, "no token");
+  check(!events.screen(request.add_header("Authorization",
+    "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDAsImV2c3RyZWFtIjp7ImNoYW5uZWxzIjpbImEiLCJiIl19fQ.Wu60_7peGp42HGWF_mBT7ZUfMmy2WsZfMyfBPeb-3WY")), "screened again");
+  check(events.open_jwt(request, Jwt("a secret of some length")).body().find("{\"channels\":[\"a\"]}") != std::string_view::npos, "a token");
+
+  const Tickets tickets("live");
+  check(events.open_ticket(request, tickets).status() == 401, "no ticket");
+  Request with_ticket("GET", "/?ticket=" + events.ticket(tickets, Access::channels({"b"})));
+  check(!events.screen(with_ticket), "screened");
+  check(events.open_ticket(with_ticket, tickets).body().find("{\"channels\":[\"b\"]}") != std::string_view::npos, "a ticket");
+  check(events.open_ticket(with_ticket, Tickets("other")).status() == 401, "of another kind");
+  check(status_of([] { Tickets(""); }) == EVS_STATUS_INVALID_ARGUMENT, "no name");
 
   auto adopted = events.open(request, Access::channels({"b"}));
   Pipe pipe;
@@ -167,7 +223,7 @@ void mounting() {
   adopted.adopt(pipe.far(), EVS_FRAMING_CLOSE);
   pipe.close_far();
   events.publish("b", Event("y"));
-  pipe.expect("data: y\n\n");
+  pipe.expect("data: y\n");
   events.close(patience);
   check(reply.next(patience)->find("retry") != std::string_view::npos && reply.next(patience).ended(), "the end");
 }
@@ -234,6 +290,7 @@ void objects_move() {
 int main() {
   settings();
   publishing_and_reading();
+  event_loops();
   callbacks_are_callables();
   serving();
   mounting();

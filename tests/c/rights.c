@@ -1,0 +1,205 @@
+/* Rights that change while streams are open: who is asked again, disconnected, expires; and snapshots. */
+#include "client.h"
+
+/* Of "bob" for the channels "a" and "b", up to the year 2100. */
+#define TOKEN \
+  "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDAsImV2c3RyZWFtIjp7ImNoYW5uZWxzIjpbImEiLCJiIl19fQ.Wu60_7peGp42HGWF_mBT7ZUfMmy2WsZfMyfBPeb-3WY"
+
+/* Grants the channel "room" to the user in a header, greets with a snapshot, and begins after the position it was given. */
+static void decide(void *user_data, const evs_request *request, evs_access *access) {
+  evs_hub *hub = (evs_hub *)user_data;
+  evs_str room[] = {evs_str_z("room")}, user = {NULL, 0};
+  if (!evs_request_header(request, EVS_LITERAL("x-user"), &user)) return;
+  char position[EVS_POSITION_BYTES];
+  OK(evs_hub_position, hub, &position);
+  evs_event snapshot = EVS_EVENT_INIT;
+  snapshot.name = evs_str_z("rows");
+  snapshot.data = evs_str_z("snapshot");
+  OK(evs_access_set_channels, access, room, 1);
+  OK(evs_access_set_user, access, user.ptr, user.len);
+  OK(evs_access_set_since, access, position, EVS_ZSTR);
+  OK(evs_access_greet, access, &snapshot);
+  OK(evs_access_set_expiry, access, (uint64_t)time(NULL) + 3600);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_access_set_expiry, access, (uint64_t)time(NULL) * 1000);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_access_set_since, access, EVS_LITERAL("yesterday"));
+  snapshot.name = evs_str_z("stream-open");
+  GIVES(EVS_STATUS_INVALID_EVENT, evs_access_greet, access, &snapshot);
+}
+
+static uint16_t serve(evs_hub *hub, evs_server **server) {
+  OK(evs_server_new, hub, server);
+  OK(evs_server_mount_authorize, *server, EVS_LITERAL("/events/"), decide, hub, NULL);
+  OK(evs_server_listen, *server, EVS_LITERAL("127.0.0.1:0"));
+  return evs_server_port(*server);
+}
+
+static client *of_user(uint16_t port, const char *header) {
+  client *made = request_to(port, "GET /events/", header, "");
+  EXPECT(made, "stream-open");
+  EXPECT(made, "event: rows\ndata: snapshot\n");
+  return made;
+}
+
+static void whose_streams(void) {
+  evs_hub *hub = new_hub();
+  evs_server *server = NULL;
+  uint16_t port = serve(hub, &server);
+  client *bob = of_user(port, "X-User: bob\r\n");
+  client *eve = of_user(port, "X-User: eve\r\n");
+  evs_who who = EVS_WHO_INIT;
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_reopen, hub, &who);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_disconnect, hub, &who, EVS_LITERAL("x"));
+  who.user = evs_str_z("bob");
+  who.channel = evs_str_z("room");
+  OK(evs_hub_disconnect, hub, &who, EVS_LITERAL("you have left"));
+  publish(hub, "room", "secret");
+  read_all(bob);
+  EXPECT(bob, "you have left");
+  CHECK(strstr(bob->text, "secret") == NULL);
+  EXPECT(eve, "data: secret\n");
+  evs_who all = EVS_WHO_INIT;
+  all.everyone = true;
+  OK(evs_hub_reopen, hub, &all);
+  read_all(eve);
+  EXPECT(eve, "{\"reason\":\"reauthorize\"}");
+  hang_up(bob);
+  hang_up(eve);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
+static void one_user(void) {
+  evs_hub *plain = new_hub();
+  evs_event event = EVS_EVENT_INIT;
+  event.data = evs_str_z("for bob");
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_hub_publish_to_user, plain, EVS_LITERAL("bob"), &event, NULL);
+  close_hub(plain);
+  evs_config *config = NULL;
+  OK(evs_config_new, &config);
+  OK(evs_config_set_flag, config, EVS_OPTION_USER_CHANNEL, true);
+  evs_hub *hub = NULL;
+  OK(evs_hub_new, config, &hub);
+  evs_config_free(config);
+  evs_server *server = NULL;
+  uint16_t port = serve(hub, &server);
+  client *bob = of_user(port, "X-User: bob\r\n");
+  client *eve = of_user(port, "X-User: eve\r\n");
+  evs_receipt receipt = EVS_RECEIPT_INIT;
+  OK(evs_hub_publish_to_user, hub, EVS_LITERAL("bob"), &event, &receipt);
+  CHECK(receipt.streams == 1);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_publish_to_user, hub, EVS_LITERAL(""), &event, NULL);
+  evs_channel *channel = NULL;
+  OK(evs_hub_user_channel, hub, EVS_LITERAL("eve"), &channel);
+  CHECK(evs_channel_streams(channel) == 1);
+  evs_channel_free(channel);
+  publish(hub, "room", "for all");
+  EXPECT(bob, "data: for bob\n");
+  EXPECT(bob, "data: for all\n");
+  EXPECT(eve, "data: for all\n");
+  CHECK(strstr(eve->text, "for bob") == NULL);
+  hang_up(bob);
+  hang_up(eve);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
+static void by_token(void) {
+  evs_jwt *jwt = NULL;
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_new, EVS_LITERAL("changeme"), &jwt);
+  OK(evs_jwt_new, EVS_LITERAL("a secret of some length"), &jwt);
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_add_key, jwt, EVS_LITERAL("short"));
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_set_cookie, jwt, EVS_LITERAL("token"));
+  evs_hub *hub = new_hub();
+  evs_server *server = NULL;
+  OK(evs_server_new, hub, &server);
+  OK(evs_server_mount_jwt, server, EVS_LITERAL("/events/"), jwt);
+  evs_jwt_free(jwt); /* the server has its own */
+  OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
+  uint16_t port = evs_server_port(server);
+  client *bob = request_to(port, "GET /events/?channel=b", "Authorization: " TOKEN "\r\n", "");
+  EXPECT(bob, "event: stream-open\ndata: {\"channels\":[\"b\"]}\n");
+  publish(hub, "b", "for bob");
+  EXPECT(bob, "data: for bob\n");
+  client *nobody = request_to(port, "GET /events/", "", "");
+  EXPECT(nobody, "401 Unauthorized");
+  EXPECT(nobody, "a token is needed");
+  evs_stats stats = EVS_STATS_INIT;
+  OK(evs_hub_stats, hub, &stats);
+  CHECK(stats.tokens_refused == 1);
+  hang_up(bob);
+  hang_up(nobody);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
+static void only_public(void) {
+  evs_hub *hub = new_hub();
+  evs_server *server = NULL;
+  OK(evs_server_new, hub, &server);
+  const evs_str wrong = evs_str_z("a*b"), channels[] = {evs_str_z("clock"), evs_str_z("news-*")};
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_server_mount_public, server, EVS_LITERAL("/events/"), &wrong, 1);
+  OK(evs_server_mount_public, server, EVS_LITERAL("/events/"), channels, 2);
+  OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
+  uint16_t port = evs_server_port(server);
+  client *granted = get(port, "/events/?channel=clock&channel=news-de"), *refused = get(port, "/events/?channel=room-1");
+  EXPECT(granted, "data: {\"channels\":[\"clock\",\"news-de\"]}\n");
+  EXPECT(refused, "is not public");
+  hang_up(granted);
+  hang_up(refused);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
+static void by_ticket(void) {
+  evs_tickets *tickets = NULL;
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_tickets_new, EVS_LITERAL(""), 0, 0, &tickets);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_tickets_new, EVS_LITERAL("live"), 3601, 0, &tickets);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_tickets_new, EVS_LITERAL("live"), 0, 604801, &tickets);
+  OK(evs_tickets_new, EVS_LITERAL("live"), 0, 0, &tickets);
+  evs_hub *hub = new_hub();
+  evs_access *access = NULL;
+  OK(evs_access_new, &access);
+  evs_text *ticket = NULL;
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_ticket, hub, tickets, access, &ticket); /* a refusal */
+  OK(evs_access_allow, access);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_ticket, hub, tickets, access, &ticket);
+  const evs_str channels[] = {evs_str_z("a"), evs_str_z("b")};
+  OK(evs_access_set_channels, access, channels, 2);
+  OK(evs_hub_ticket, hub, tickets, access, &ticket);
+  evs_access_free(access);
+  evs_server *server = NULL;
+  OK(evs_server_new, hub, &server);
+  OK(evs_server_mount_tickets, server, EVS_LITERAL("/events/"), tickets);
+  evs_tickets_free(tickets); /* the server has its own */
+  OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
+  uint16_t port = evs_server_port(server);
+  char line[1024];
+  evs_str text = evs_text_str(ticket);
+  snprintf(line, sizeof line, "GET /events/?channel=b&ticket=%.*s", (int)text.len, text.ptr);
+  evs_text_free(ticket);
+  client *bob = request_to(port, line, "", "");
+  EXPECT(bob, "event: stream-open\ndata: {\"channels\":[\"b\"]}\n");
+  publish(hub, "b", "for bob");
+  EXPECT(bob, "data: for bob\n");
+  client *nobody = request_to(port, "GET /events/", "", "");
+  EXPECT(nobody, "401 Unauthorized");
+  EXPECT(nobody, "a ticket is needed");
+  hang_up(bob);
+  hang_up(nobody);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
+int main(void) {
+  RUN(whose_streams);
+  RUN(one_user);
+  RUN(by_token);
+  RUN(only_public);
+  RUN(by_ticket);
+  return 0;
+}
