@@ -24,7 +24,8 @@ use crate::{error::Result, request::NativeRequest};
 
 pub(crate) struct Bridge {
     waiting: Mutex<Waiting>,
-    callback: ThreadsafeFunction<(), (), (), Status, false, true>,
+    /// Gone when JavaScript wants to hear no more: as long as it is there, Node counts it as something open.
+    callback: Mutex<Option<ThreadsafeFunction<(), (), (), Status, false, true>>>,
     /// Whether JavaScript listens to streams, so that nobody pays for news that no one reads.
     listening: AtomicBool,
 }
@@ -50,18 +51,20 @@ pub struct Fetched {
 /// Something that has happened.
 #[napi(object)]
 pub struct News {
-    /// `open`, `close`, `publishError`, `log` or `ask`.
+    #[napi(ts_type = "'open' | 'close' | 'publishError' | 'log' | 'ask'")]
     pub kind: String,
     pub stream: Option<StreamInfo>,
+    #[napi(ts_type = "CloseReason")]
     pub reason: Option<String>,
     pub failure: Option<Failure>,
-    pub record: Option<Record>,
+    pub record: Option<LogRecord>,
     pub ask: Option<Ask>,
 }
 
 /// A client's stream.
 #[napi(object)]
 pub struct StreamInfo {
+    pub id: String,
     pub channels: Vec<String>,
     pub user: Option<String>,
     pub address: Option<String>,
@@ -70,15 +73,15 @@ pub struct StreamInfo {
 /// An event that a proxy did not get.
 #[napi(object)]
 pub struct Failure {
-    pub proxy: String,
+    pub proxy: Option<String>,
     pub channel: String,
-    pub position: String,
+    pub position: Option<String>,
     pub error: String,
 }
 
 /// A line for the log.
 #[napi(object)]
-pub struct Record {
+pub struct LogRecord {
     pub level: String,
     pub message: String,
 }
@@ -89,17 +92,25 @@ pub struct Ask {
     pub id: u32,
     pub mount: u32,
     pub request: NativeRequest,
+    /// The channels that the client names.
+    pub requested: Vec<String>,
 }
 
 impl Bridge {
     pub(crate) fn new(callback: Function<'_, (), ()>) -> Result<Arc<Self>> {
         let callback = callback.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let callback = Mutex::new(Some(callback));
         Ok(Arc::new(Self { waiting: Mutex::default(), callback, listening: AtomicBool::new(false) }))
     }
 
     pub(crate) fn fetch(&self) -> Fetched {
-        let waiting = std::mem::take(&mut *self.lock());
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
         Fetched { wakes: waiting.wakes, news: waiting.news.into(), lost: waiting.lost }
+    }
+
+    /// Calls JavaScript no more.
+    pub(crate) fn release(&self) {
+        drop(lock(&self.callback).take());
     }
 
     pub(crate) fn listen(&self, listening: bool) {
@@ -131,18 +142,16 @@ impl Bridge {
     }
 
     fn post(&self, change: impl FnOnce(&mut Waiting)) {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         change(&mut waiting);
         let is_first = !std::mem::replace(&mut waiting.called, true);
         drop(waiting);
         if is_first {
             // Fails only while the environment ends, when there is nobody left to tell.
-            let _ = self.callback.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            if let Some(callback) = &*lock(&self.callback) {
+                let _ = callback.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,7 +190,7 @@ impl Watcher {
 impl Observer for Watcher {
     fn stream_opened(&self, stream: &Stream) {
         if let Some(bridge) = self.listening() {
-            bridge.tell(News { stream: Some(describe(stream)), ..News::new("open") });
+            bridge.tell(News { stream: Some(stream_info(stream)), ..News::new("open") });
         }
     }
 
@@ -190,7 +199,7 @@ impl Observer for Watcher {
         let failure = Failure {
             proxy: failure.proxy.clone(),
             channel: failure.channel.clone(),
-            position: failure.position.to_string(),
+            position: failure.position.map(|position| position.to_string()),
             error: crate::error::throw(failure.error.clone()).reason.clone(),
         };
         bridge.tell(News { failure: Some(failure), ..News::new("publishError") });
@@ -199,17 +208,22 @@ impl Observer for Watcher {
     fn stream_closed(&self, stream: &Stream, reason: CloseReason) {
         if let Some(bridge) = self.listening() {
             let reason = Some(reason.name().to_owned());
-            bridge.tell(News { stream: Some(describe(stream)), reason, ..News::new("close") });
+            bridge.tell(News { stream: Some(stream_info(stream)), reason, ..News::new("close") });
         }
     }
 }
 
-fn describe(stream: &Stream) -> StreamInfo {
+fn stream_info(stream: &Stream) -> StreamInfo {
     StreamInfo {
+        id: stream.id(),
         channels: stream.channels().map(str::to_owned).collect(),
         user: stream.user().map(str::to_owned),
         address: stream.peer().map(|peer| peer.to_string()),
     }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Enough for every client of a large application to come back at once; then counting must do.

@@ -1,24 +1,25 @@
 //! An application's events.
 
 use std::{
+    collections::HashMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
-use evstream::{Event, Events, Receipt};
+use evstream::{Closed, Events, Receipt, Screened, Who};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::{
-    bridge::{Bridge, Fetched, Watcher},
+    bridge::{Bridge, Fetched, Watcher, lock},
     error::{Result, throw},
     log,
-    request::{NativeAccess, NativeReply, NativeRequest},
-    settings::{Given, read},
-    stats::{NativeStats, stats},
-    stream::NativeStream,
+    request::{NativeAccess, NativeAsked, NativeReply, NativeRequest, NativeScreened, event},
+    settings::{self, Given},
+    stats::{NativeFamily, NativeHealth, NativeStats, family, stats},
+    stream::{NativeStream, borrowed},
     subscription::NativeSubscription,
 };
 
@@ -26,23 +27,37 @@ use crate::{
 pub struct NativeEvents {
     pub(crate) events: Events,
     pub(crate) bridge: Arc<Bridge>,
-    has_proxies: bool,
-    closed: Arc<Mutex<Option<f64>>>,
+    /// What closing has told those who wait for it, by their numbers.
+    closed: Arc<Mutex<HashMap<u32, evstream::Result<Closed>>>>,
 }
 
 /// What publishing gives back.
 #[napi(object, object_from_js = false)]
 pub struct NativeReceipt {
-    pub position: String,
+    pub position: Option<String>,
     pub streams: f64,
-    /// To wait for the proxies with, when there are any.
+    /// To wait with for the proxies or the journal, when there are any.
     pub ticket: Option<NativeTicket>,
 }
 
-/// Waits for the proxies' results.
+/// What closing has to tell.
+#[napi(object)]
+pub struct NativeClosed {
+    pub ended: bool,
+    pub undelivered: f64,
+}
+
+/// Waits for the results of the proxies or the journal.
 #[napi]
 pub struct NativeTicket {
     receipt: Receipt,
+    bridge: Arc<Bridge>,
+}
+
+/// Waits until the journal has it that streams are to end.
+#[napi]
+pub struct NativeEnded {
+    ended: evstream::Ended,
     bridge: Arc<Bridge>,
 }
 
@@ -59,18 +74,18 @@ impl NativeEvents {
     #[napi(constructor, catch_unwind)]
     pub fn new(
         names: Vec<String>,
-        values: Vec<Given>,
+        #[napi(ts_arg_type = "Array<boolean | number | string | string[]>")] values: Vec<Given>,
         callback: Function<'_, (), ()>,
         log_level: Option<String>,
     ) -> Result<Self> {
-        let has_proxies = names.iter().any(|name| name == "grip");
         let bridge = Bridge::new(callback)?;
         if let Some(level) = &log_level {
             log::subscribe(&bridge, level);
         }
-        let events = Events::new(read(names.into_iter().zip(values).collect())?).map_err(throw)?;
+        let events =
+            Events::new(settings::config(names.into_iter().zip(values).collect())?).map_err(throw)?;
         events.observe(Watcher(Arc::downgrade(&bridge))).map_err(throw)?;
-        Ok(Self { events, bridge, has_proxies, closed: Arc::default() })
+        Ok(Self { events, bridge, closed: Arc::default() })
     }
 
     /// What has happened since the last call.
@@ -95,34 +110,72 @@ impl NativeEvents {
         retry_ms: Option<f64>,
         comment: Option<String>,
     ) -> Result<NativeReceipt> {
-        let mut event = Event::text(data);
-        if let Some(name) = name {
-            event = event.name(name);
-        }
-        if let Some(retry_ms) = retry_ms {
-            event = event.retry_ms(retry_ms as u64);
-        }
-        if let Some(comment) = comment {
-            event = event.comment(comment);
-        }
+        let event = event(&data, name.as_deref(), retry_ms, comment.as_deref());
         let receipt = self.events.publish(&channel, event).map_err(throw)?;
         Ok(NativeReceipt {
-            position: receipt.position.to_string(),
+            position: shown(&receipt),
             streams: receipt.streams as f64,
-            ticket: self.has_proxies.then(|| NativeTicket { receipt, bridge: self.bridge.clone() }),
+            ticket: (!receipt.is_local_only()).then(|| NativeTicket { receipt, bridge: self.bridge.clone() }),
         })
     }
 
-    /// The answer to a request that needs no word from the application.
+    /// The name of the channel that streams of that user read.
     #[napi(catch_unwind)]
-    pub fn screen(&self, request: NativeRequest) -> Option<NativeReply> {
-        request.with(|request| self.events.screen(request)).map(|reply| self.reply(reply))
+    pub fn user_channel(&self, user: String) -> Result<String> {
+        Ok(self.events.user_channel(&user).map_err(throw)?.name().to_owned())
     }
 
+    /// The answer to a request that needs no word from the application, or what to decide on.
     #[napi(catch_unwind)]
-    pub fn open(&self, request: NativeRequest, access: NativeAccess) -> NativeReply {
+    pub fn screen(&self, request: NativeRequest) -> NativeScreened {
+        match request.with(|request| self.events.screen(request)) {
+            Screened::Reply(reply) => NativeScreened { reply: Some(self.reply(reply)), asked: None },
+            Screened::Ask(asked) => NativeScreened { reply: None, asked: Some(NativeAsked::new(asked)) },
+        }
+    }
+
+    /// The answer to a request on which the application has decided.
+    #[napi(catch_unwind)]
+    pub fn open(&self, asked: &NativeAsked, access: NativeAccess) -> Result<NativeReply> {
+        Ok(self.reply(self.events.open(asked.take()?, access.into_access())))
+    }
+
+    /// The answer to a request with an access that does not depend on it.
+    #[napi(catch_unwind)]
+    pub fn open_request(&self, request: NativeRequest, access: NativeAccess) -> NativeReply {
         let access = access.into_access();
-        self.reply(request.with(|request| self.events.open(request, access)))
+        self.reply(request.with(|request| self.events.open_request(request, access)))
+    }
+
+    /// Has the system give up the client of the socket `fd` where it is gone, and tell of room early.
+    #[napi(catch_unwind)]
+    pub fn tune(&self, fd: i32) -> Result<()> {
+        self.events.tune(borrowed(fd)?).map_err(throw)
+    }
+
+    /// Ends streams that have all of these, whose clients come back. Gives nothing when only this process has to know.
+    #[napi(catch_unwind)]
+    pub fn reopen(
+        &self,
+        user: Option<String>,
+        channel: Option<String>,
+        stream: Option<String>,
+        everyone: bool,
+    ) -> Result<Option<NativeEnded>> {
+        self.ended(self.events.reopen(who(user, channel, stream, everyone)))
+    }
+
+    /// Ends streams that have all of these, whose clients do not come back. Gives nothing when only this process has to know.
+    #[napi(catch_unwind)]
+    pub fn disconnect(
+        &self,
+        text: String,
+        user: Option<String>,
+        channel: Option<String>,
+        stream: Option<String>,
+        everyone: bool,
+    ) -> Result<Option<NativeEnded>> {
+        self.ended(self.events.disconnect(who(user, channel, stream, everyone), &text))
     }
 
     /// Wakes `id` whenever there may be something to take.
@@ -138,36 +191,69 @@ impl NativeEvents {
         Ok(self.events.channel(&channel).map_err(throw)?.streams() as f64)
     }
 
+    /// The place of the newest event.
+    #[napi(catch_unwind)]
+    pub fn position(&self) -> String {
+        self.events.position().to_string()
+    }
+
+    /// Metrics as text.
+    #[napi(catch_unwind)]
+    pub fn metrics(&self, openmetrics: bool) -> String {
+        self.events.metrics(openmetrics)
+    }
+
+    /// The same for a registry of the host's.
+    #[napi(catch_unwind)]
+    pub fn families(&self) -> Vec<NativeFamily> {
+        self.events.families().into_iter().map(family).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn health(&self) -> NativeHealth {
+        let health = self.events.health();
+        NativeHealth { ready: health.ready, live: health.live, problems: health.problems }
+    }
+
     #[napi(catch_unwind)]
     pub fn stats(&self) -> NativeStats {
         stats(&self.events.stats())
     }
 
-    /// Ends everything within the time given, on a thread of its own; wakes `id` when done.
+    /// Ends everything within the time given, on a thread of its own; wakes `id` when done, for which `closed` tells then
+    /// what there is to tell.
     #[napi(catch_unwind)]
     pub fn close(&self, timeout_ms: f64, id: u32) -> Result<()> {
         let (events, bridge, closed) = (self.events.clone(), self.bridge.clone(), self.closed.clone());
         let timeout = Duration::from_millis(timeout_ms as u64);
         let close = move || {
-            let undelivered = events.close(timeout).undelivered;
-            *closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(undelivered as f64);
+            let told = events.close(timeout);
+            lock(&closed).insert(id, told);
             bridge.wake(id);
         };
-        std::thread::Builder::new()
-            .name("evstream-close".to_owned())
-            .spawn(close)
-            .map(|_| ())
-            .map_err(|error| throw(error.into()))
+        evstream::__internal::spawn("evstream-close", close).map(|_| ()).map_err(|error| throw(error.into()))
     }
 
-    /// Events that proxies did not get, once `close` is done.
     #[napi(catch_unwind)]
-    pub fn closed(&self) -> Option<f64> {
-        log::unsubscribe(&self.bridge);
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn closed(&self, id: u32) -> Result<Option<NativeClosed>> {
+        let told = lock(&self.closed).remove(&id).transpose().map_err(throw)?;
+        let native = |told: Closed| NativeClosed { ended: told.ended, undelivered: told.undelivered as f64 };
+        Ok(told.map(native))
     }
 
-    fn reply(&self, reply: evstream::Reply) -> NativeReply {
+    /// Calls JavaScript no more.
+    #[napi(catch_unwind)]
+    pub fn release(&self) {
+        log::unsubscribe(&self.bridge);
+        self.bridge.release();
+    }
+
+    fn ended(&self, ended: evstream::Result<evstream::Ended>) -> Result<Option<NativeEnded>> {
+        let ended = ended.map_err(throw)?;
+        Ok((!ended.is_local_only()).then(|| NativeEnded { ended, bridge: self.bridge.clone() }))
+    }
+
+    pub(crate) fn reply(&self, reply: evstream::Reply) -> NativeReply {
         NativeReply::new(reply, |stream| NativeStream::new(stream, &self.events, &self.bridge))
     }
 }
@@ -176,17 +262,54 @@ impl NativeEvents {
 impl NativeTicket {
     /// The results when none is missing; else nothing, and `id` is woken when it is worth asking again.
     #[napi(catch_unwind)]
-    pub fn results(&self, id: u32) -> Option<Vec<NativeResult>> {
+    pub fn results(&self, id: u32) -> Result<Option<Vec<NativeResult>>> {
         let waker = self.bridge.waker(id);
         match pin!(self.receipt.delivered()).poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => None,
+            Poll::Pending => Ok(None),
             Poll::Ready(results) => {
                 let result = |result: evstream::ProxyResult| NativeResult {
                     proxy: result.proxy,
                     error: result.result.err().map(|error| throw(error).reason.clone()),
                 };
-                Some(results.into_iter().map(result).collect())
+                Ok(Some(results.map_err(throw)?.into_iter().map(result).collect()))
             }
         }
     }
+
+    /// The place of the event, when it is known.
+    #[napi(catch_unwind)]
+    pub fn position(&self) -> Option<String> {
+        shown(&self.receipt)
+    }
+}
+
+#[napi]
+impl NativeEnded {
+    /// True when the journal has it; else nothing, and `id` is woken when it is worth asking again.
+    #[napi(catch_unwind)]
+    pub fn told(&self, id: u32) -> Result<Option<bool>> {
+        let waker = self.bridge.waker(id);
+        match pin!(self.ended.told()).poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(told) => told.map(|()| Some(true)).map_err(throw),
+        }
+    }
+}
+
+fn who(user: Option<String>, channel: Option<String>, stream: Option<String>, everyone: bool) -> Who {
+    let mut who = if everyone { Who::everyone() } else { Who::new() };
+    if let Some(user) = user {
+        who = who.user(user);
+    }
+    if let Some(channel) = channel {
+        who = who.channel(channel);
+    }
+    if let Some(stream) = stream {
+        who = who.stream(stream);
+    }
+    who
+}
+
+fn shown(receipt: &Receipt) -> Option<String> {
+    receipt.position().map(|position| position.to_string())
 }

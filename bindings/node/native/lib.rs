@@ -17,6 +17,7 @@
 mod bridge;
 mod error;
 mod events;
+mod jwt;
 mod log;
 mod request;
 mod server;
@@ -24,3 +25,4 @@ mod settings;
 mod stats;
 mod stream;
 mod subscription;
+mod tickets;

@@ -15,7 +15,7 @@ use tracing::{
     subscriber::Interest,
 };
 
-use crate::bridge::{Bridge, News, Record};
+use crate::bridge::{Bridge, LogRecord, News};
 
 /// Sends the log to `bridge`, down to `level`.
 pub(crate) fn subscribe(bridge: &Arc<Bridge>, level: &str) {
@@ -57,7 +57,7 @@ impl Subscriber for Forward {
         let mut line = Line::default();
         event.record(&mut line);
         let level = event.metadata().level().as_str().to_ascii_lowercase();
-        let record = Record { level, message: line.message + &line.fields };
+        let record = LogRecord { level, message: line.message + &line.fields };
         bridge.tell(News { record: Some(record), ..News::new("log") });
     }
 

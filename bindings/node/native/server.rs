@@ -3,21 +3,23 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
     time::Duration,
 };
 
-use evstream::{Access, Address, Mount, Request, Server};
+use evstream::{Access, Address, Mount, Server, StreamRequest};
 use napi_derive::napi;
 
 use crate::{
-    bridge::{Ask, Bridge, News},
+    bridge::{Ask, Bridge, News, lock},
     error::{Result, throw},
     events::NativeEvents,
+    jwt::NativeJwtOptions,
     request::{NativeAccess, NativeRequest},
+    tickets::NativeTickets,
 };
 
 #[napi]
@@ -27,12 +29,19 @@ pub struct NativeServer {
     asked: Arc<Asked>,
 }
 
-/// A path with streams.
+/// A path with streams, or with what there is to know of them.
 #[napi(object)]
 pub struct NativeMount {
     pub path: String,
-    /// Always these; absent means those that the client names.
-    pub channels: Option<Vec<String>>,
+    /// Streams where it is not said.
+    #[napi(ts_type = "'metrics' | 'health'")]
+    pub kind: Option<String>,
+    /// The decision that is the same for every request, if there is one.
+    pub access: Option<NativeAccess>,
+    /// The tokens that decide, if they do.
+    pub jwt: Option<NativeJwtOptions>,
+    /// The tickets that decide, if they do.
+    pub tickets: Option<NativeTickets>,
     /// By which number JavaScript is asked at each request, if it is.
     pub ask: Option<u32>,
 }
@@ -51,9 +60,19 @@ impl NativeEvents {
         let asked = Arc::new(Asked::default());
         let mut builder = self.events.server();
         for mount in mounts {
-            let mut built = Mount::new(mount.path);
-            if let Some(channels) = mount.channels {
+            let mut built = match mount.kind.as_deref() {
+                Some("metrics") => Mount::metrics(mount.path),
+                Some("health") => Mount::health(mount.path),
+                _ => Mount::new(mount.path),
+            };
+            if let Some(NativeAccess::Granted { channels: Some(channels), .. }) = mount.access {
                 built = built.channels(channels);
+            }
+            if let Some(jwt) = mount.jwt {
+                built = built.jwt(jwt.read().map_err(throw)?);
+            }
+            if let Some(tickets) = mount.tickets {
+                built = built.tickets(tickets.read().map_err(throw)?);
             }
             if let Some(number) = mount.ask {
                 let (asked, bridge) = (asked.clone(), Arc::downgrade(&self.bridge));
@@ -88,7 +107,7 @@ impl NativeServer {
     /// JavaScript's decision on a request.
     #[napi(catch_unwind)]
     pub fn answer(&self, id: u32, access: NativeAccess) {
-        let answer = self.asked.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let answer = lock(&self.asked.answers).remove(&id);
         if let Some(answer) = answer {
             // Nobody waits any more when it came too late.
             let _ = answer.send(access.into_access());
@@ -103,26 +122,23 @@ impl NativeServer {
             server.close(Duration::from_millis(timeout_ms as u64));
             bridge.wake(id);
         };
-        std::thread::Builder::new()
-            .name("evstream-close".to_owned())
-            .spawn(close)
-            .map(|_| ())
-            .map_err(|error| throw(error.into()))
+        evstream::__internal::spawn("evstream-close", close).map(|_| ()).map_err(|error| throw(error.into()))
     }
 }
 
 impl Asked {
     /// Runs on a thread that is there for waiting.
-    fn ask(&self, bridge: &Weak<Bridge>, mount: u32, request: &Request<'_>) -> Access {
+    fn ask(&self, bridge: &Weak<Bridge>, mount: u32, request: &StreamRequest<'_>) -> Access {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (send, answer) = mpsc::channel();
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, send);
-        let ask = Ask { id, mount, request: NativeRequest::new(request) };
+        lock(&self.answers).insert(id, send);
+        let ask =
+            Ask { id, mount, request: NativeRequest::new(request), requested: request.channels().to_vec() };
         let told =
             bridge.upgrade().is_some_and(|bridge| bridge.tell(News { ask: Some(ask), ..News::new("ask") }));
         let access = told.then(|| answer.recv_timeout(ANSWER_TIMEOUT).ok()).flatten();
         access.unwrap_or_else(|| {
-            self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            lock(&self.answers).remove(&id);
             Access::fail("the application did not decide in time")
         })
     }

@@ -1,9 +1,6 @@
 //! Settings: the core's own, under the same names in camelCase.
 
-use evstream::{
-    Config, Error, ErrorKind,
-    config::{OptionKind, OptionSpec, OptionValue},
-};
+use evstream::{Config, Error, ErrorKind, OptionKind, OptionSpec, OptionValue};
 use napi::bindgen_prelude::Either4;
 use napi_derive::napi;
 
@@ -28,11 +25,11 @@ pub type Given = Either4<bool, f64, String, Vec<String>>;
 /// Every setting.
 #[napi(catch_unwind)]
 pub fn settings() -> Vec<Setting> {
-    Config::OPTIONS.iter().map(describe).collect()
+    Config::OPTIONS.iter().map(setting).collect()
 }
 
 /// The settings that were given; the others keep their defaults.
-pub(crate) fn read(given: Vec<(String, Given)>) -> Result<Config> {
+pub(crate) fn config(given: Vec<(String, Given)>) -> Result<Config> {
     let mut config = Config::new();
     for (name, value) in given {
         let Some(option) = Config::OPTIONS.iter().find(|option| camel_case(option.name) == name) else {
@@ -45,7 +42,7 @@ pub(crate) fn read(given: Vec<(String, Given)>) -> Result<Config> {
     Ok(config)
 }
 
-/// The text with every setting that it names as it is called in JavaScript.
+/// The text with every setting that it names as it is called in JavaScript. What is quoted is the caller's own.
 pub(crate) fn in_camel_case(text: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());
@@ -54,7 +51,8 @@ pub(crate) fn in_camel_case(text: &str) -> String {
         let length = rest[start..].find(|c| !is_name(c)).unwrap_or(rest.len() - start);
         let word = &rest[start..start + length];
         out.push_str(&rest[..start]);
-        if Config::OPTIONS.iter().any(|option| option.name == word) {
+        let is_quoted = out.ends_with(['\'', '"']);
+        if !is_quoted && Config::OPTIONS.iter().any(|option| option.name == word) {
             out.push_str(&camel_case(word));
         } else {
             out.push_str(word);
@@ -83,7 +81,7 @@ fn value_of(option: &OptionSpec, value: Given) -> Result<OptionValue> {
     })
 }
 
-fn describe(option: &OptionSpec) -> Setting {
+fn setting(option: &OptionSpec) -> Setting {
     let (kind, limits, words) = match option.kind {
         OptionKind::Integer { min, max } => ("integer", Some((min as f64, max as f64)), None),
         OptionKind::Flag => ("flag", None, None),

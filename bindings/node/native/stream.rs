@@ -2,6 +2,7 @@
 
 use std::{
     os::fd::BorrowedFd,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -28,6 +29,13 @@ pub struct NativeStream {
 pub struct NativePull {
     pull: Option<Pull>,
     waker: Waker,
+    end: End,
+}
+
+/// Why the stream ends, also while JavaScript takes nothing.
+enum End {
+    Ahead(Pin<Box<dyn Future<Output = CloseReason> + Send + Sync>>),
+    For(CloseReason),
 }
 
 impl NativeStream {
@@ -40,19 +48,16 @@ impl NativeStream {
 impl NativeStream {
     /// Hands the engine a duplicate of the socket `fd`, which has sent the head and all first bytes.
     ///
-    /// On failure the stream is gone, but the socket is as it was.
+    /// On failure the stream and the socket are as they were.
     #[napi(catch_unwind)]
     pub fn adopt(&mut self, fd: i32, chunked: bool) -> Result<()> {
+        let socket = borrowed(fd)?.try_clone_to_owned().map_err(|error| throw(error.into()))?;
         let stream = self.stream.take().ok_or_else(|| closed("stream"))?;
-        if fd < 0 {
-            return Err(invalid_argument("a socket's descriptor is not negative"));
-        }
-        // SAFETY: the caller reads `fd` from an open socket of Node's in the same turn of the event loop, and only
-        // the event loop closes it, so it is open during this call.
-        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-        let socket = socket.try_clone_to_owned().map_err(|error| throw(error.into()))?;
         let framing = if chunked { Framing::Chunked } else { Framing::Close };
-        self.events.adopt(stream, socket, framing, Vec::new()).map_err(throw)
+        self.events.adopt(stream, socket, framing, Vec::new()).map_err(|refused| {
+            self.stream = Some(refused.stream);
+            throw(refused.error)
+        })
     }
 
     /// Takes the stream's bytes instead; wakes `id` when there are any.
@@ -60,12 +65,15 @@ impl NativeStream {
     pub fn pull(&mut self, id: u32) -> Result<NativePull> {
         let stream = self.stream.take().ok_or_else(|| closed("stream"))?;
         let pull = self.events.pull(stream).map_err(throw)?;
-        Ok(NativePull { pull: Some(pull), waker: self.bridge.waker(id) })
+        let end = End::Ahead(Box::pin(pull.closed()));
+        let mut pull = NativePull { pull: Some(pull), waker: self.bridge.waker(id), end };
+        pull.timed_out(); // has it woken at the end
+        Ok(pull)
     }
 
     /// Ends it before it has a driver.
     #[napi(catch_unwind)]
-    pub fn close(&mut self, reason: String) {
+    pub fn close(&mut self, #[napi(ts_arg_type = "CloseReason")] reason: String) {
         if let Some(stream) = self.stream.take() {
             stream.close(reason_of(&reason));
         }
@@ -101,6 +109,17 @@ impl NativePull {
         Either3::A(text(taken))
     }
 
+    /// Whether it was ended because JavaScript took nothing for longer than a client may.
+    #[napi(catch_unwind)]
+    pub fn timed_out(&mut self) -> bool {
+        if let End::Ahead(end) = &mut self.end
+            && let Poll::Ready(reason) = end.as_mut().poll(&mut Context::from_waker(&self.waker))
+        {
+            self.end = End::For(reason);
+        }
+        matches!(self.end, End::For(CloseReason::WriteTimeout))
+    }
+
     /// How long the client may take nothing before `close('write-timeout')` is due.
     #[napi(catch_unwind)]
     pub fn write_timeout_ms(&self) -> f64 {
@@ -114,11 +133,21 @@ impl NativePull {
     }
 
     #[napi(catch_unwind)]
-    pub fn close(&mut self, reason: String) {
+    pub fn close(&mut self, #[napi(ts_arg_type = "CloseReason")] reason: String) {
         if let Some(pull) = self.pull.take() {
             pull.close(reason_of(&reason));
         }
     }
+}
+
+/// A socket of Node's, during one call.
+pub(crate) fn borrowed<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(invalid_argument("a socket's descriptor is not negative"));
+    }
+    // SAFETY: the caller reads `fd` from an open socket of Node's in the same turn of the event loop, and only the event
+    // loop closes it, so it is open during the call.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 fn reason_of(name: &str) -> CloseReason {
@@ -129,5 +158,5 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("streams are UTF-8")
 }
 
-/// About what a socket takes at a time; more only waits in Node.
-const AT_ONCE_BYTES: usize = 64 * 1024;
+/// As much is worth a call; more only waits in Node.
+const AT_ONCE_BYTES: usize = 16 * 1024;

@@ -45,7 +45,7 @@ impl NativeSubscription {
             && messages.len() < max as usize
         {
             match subscription.poll_message(&Context::from_waker(&self.waker)) {
-                Poll::Ready(Some(message)) => messages.extend(describe(message)),
+                Poll::Ready(Some(message)) => messages.extend(native_message(message)),
                 Poll::Ready(None) => {
                     self.subscription = None;
                     ended = true;
@@ -62,7 +62,7 @@ impl NativeSubscription {
     }
 }
 
-fn describe(message: Message) -> Option<NativeMessage> {
+fn native_message(message: Message) -> Option<NativeMessage> {
     match message {
         Message::Event(event) => Some(NativeMessage {
             channel: Some(event.channel),

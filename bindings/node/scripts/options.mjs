@@ -10,7 +10,7 @@ const text = `// Written by scripts/options.mjs from the settings of the core at
 
 /** Settings of an \`Events\`. Values out of range are refused with \`invalid-config\`. */
 export interface Settings {
-${settings().map(setting => `  /** ${doc(setting)} */\n  ${setting.name}?: ${type(setting)}`).join('\n')}
+${settings().map(setting => `  /** ${doc(setting)} */\n  ${setting.name}?: ${type(setting)} | undefined`).join('\n')}
 }
 `
 

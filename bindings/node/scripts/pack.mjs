@@ -5,7 +5,6 @@
 // the one that fits. Run it on each platform; `evstream` itself is the same wherever it is packed.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,12 +12,13 @@ import { fileURLToPath } from 'node:url'
 const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'linux-arm64', 'linux-arm64-musl', 'linux-x64', 'linux-x64-musl']
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const { platformPackage } = createRequire(import.meta.url)('../dist/platform.js')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { version, license, repository, engines } = manifest
 const packages = PLATFORMS.map(platform => `@evstream/${platform}`)
 
-const name = platformPackage()
+const { header } = process.report.getReport()
+const libc = process.platform !== 'linux' ? undefined : header.glibcVersionRuntime ? 'glibc' : 'musl'
+const name = `@evstream/${process.platform}-${process.arch}${libc === 'musl' ? '-musl' : ''}`
 if (!packages.includes(name)) throw new Error(`there is no ${name}; there are ${packages.join(', ')}`)
 const folder = resolve(process.argv[2] ?? '.')
 mkdirSync(folder, { recursive: true })
@@ -33,7 +33,7 @@ pack('evstream.node', {
   engines,
   os: [process.platform],
   cpu: [process.arch],
-  ...(process.platform === 'linux' && { libc: [name.endsWith('-musl') ? 'musl' : 'glibc'] })
+  ...(libc && { libc: [libc] })
 })
 const { devDependencies, scripts, ...published } = manifest
 pack('dist', {

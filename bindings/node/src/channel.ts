@@ -2,36 +2,40 @@
 
 import { Writable } from 'node:stream'
 
+import { translated } from './errors'
 import { checkChannel, publish, type EventInput } from './event'
-import { native } from './errors'
+import { InFlight, MAX_IN_FLIGHT } from './inflight'
 import type { Bridge } from './bridge'
+import type { Unheard } from './unheard'
 
 /**
  * A named sequence of events, as an object-mode `Writable`: what is written to it is published.
  *
  * With GRIP it takes so many events at a time as it has sent to the proxies without an answer, and no more than 16.
- * An event that cannot be published destroys it with the error, as with any stream; a proxy that does not take an event
- * does not: that is told by `publishError` of the `Events`.
+ * An event that cannot be published destroys it with the error, which is logged when nobody listens to `error`; a proxy
+ * that does not take an event does not: that is told by `publishError` of the `Events`.
  */
 export class Channel<T = unknown> extends Writable {
   /** Its name. */
   readonly channel: string
   readonly #bridge: Bridge
-  #inFlight = 0
-  #waiting: (() => void) | undefined
+  readonly #inFlight = new InFlight()
 
   /** @internal */
-  constructor (bridge: Bridge, channel: string) {
+  constructor (bridge: Bridge, unheard: Unheard, channel: string) {
     checkChannel(channel)
-    native(() => bridge.native.streams(channel)) // refuses a name that is none now, not at the first write
+    bridge.checkOpen()
+    translated(() => bridge.native.streams(channel)) // refuses a name that is none now, not at the first write
     super({ objectMode: true, highWaterMark: MAX_IN_FLIGHT })
     this.channel = channel
     this.#bridge = bridge
+    // Names and data often come from clients: they must not end the process.
+    this.on('error', error => { if (this.listenerCount('error') === 1) unheard.report(error) })
   }
 
   /** Streams and subscriptions of this process that read it now. */
   get streams (): number {
-    return native(() => this.#bridge.native.streams(this.channel))
+    return translated(() => this.#bridge.native.streams(this.channel))
   }
 
   /** @internal */
@@ -43,23 +47,11 @@ export class Channel<T = unknown> extends Writable {
       done(error as Error)
       return
     }
-    this.#inFlight++
-    const settle = (): void => {
-      this.#inFlight--
-      const waiting = this.#waiting
-      this.#waiting = undefined
-      waiting?.()
-    }
-    published.then(settle, settle)
-    if (this.#inFlight < MAX_IN_FLIGHT) done()
-    else this.#waiting = done
+    this.#inFlight.add(published, done)
   }
 
   /** @internal */
   override _final (done: (error?: Error | null) => void): void {
-    if (this.#inFlight === 0) done()
-    else this.#waiting = () => { this._final(done) }
+    this.#inFlight.end(done)
   }
 }
-
-const MAX_IN_FLIGHT = 16

@@ -1,8 +1,7 @@
 // What is published, and what that gives back.
 
-import { errorOf, native, readError, type EvstreamError } from './errors'
+import { errorOf, readError, translated, type EvstreamError } from './errors'
 import type { Bridge } from './bridge'
-import type { NativeReceipt } from './native'
 
 interface EventFields {
   /** The type; clients without one listen on `message`. No CR, LF or NUL, and not starting with `stream-`. */
@@ -34,6 +33,8 @@ export interface Receipt {
   position: string
   /** Streams and subscriptions of this process that get it. */
   streams: number
+  /** Whether only clients of this process get it: there is neither a journal nor a GRIP proxy, which would bring it to those of others. */
+  localOnly: boolean
   /** What became of it at each GRIP proxy; empty without one. */
   proxies: ProxyResult[]
 }
@@ -45,47 +46,57 @@ export interface ProxyResult {
   error?: EvstreamError
 }
 
-/** Publishes at once; the promise waits for the proxies. Throws when it cannot. */
+/** Publishes at once; the promise waits for the proxies or the journal, and rejects when the journal did not get it. Throws when it cannot. */
 export function publish (bridge: Bridge, channel: string, event: EventInput): Promise<Receipt> {
   checkChannel(channel)
-  const { position, streams, ticket } = send(bridge, channel, event)
-  if (!ticket) return Promise.resolve({ position, streams, proxies: [] })
-  return bridge.wait(id => ticket.results(id)).then(results => ({
-    position,
+  const { name, text, retryMs, comment } = checkEvent(event)
+  bridge.checkOpen()
+  const { position, streams, ticket } = translated(() => bridge.native.publish(channel, text, name, retryMs, comment))
+  if (!ticket) return Promise.resolve({ position: position!, streams, localOnly: true, proxies: [] })
+  return bridge.wait(id => translated(() => ticket.results(id))).then(results => ({
+    position: ticket.position()!,
     streams,
+    localOnly: false,
     proxies: results.map(({ proxy, error }) => error === undefined ? { proxy } : { proxy, error: readError(error) })
   }))
+}
+
+/** The name of a user's own channel. Throws when no stream would read it. */
+export function userChannel (bridge: Bridge, user: string): string {
+  if (typeof user !== 'string') throw errorOf('invalid-argument', `a user is named by a string, not ${typeOf(user)}`)
+  bridge.checkOpen()
+  return translated(() => bridge.native.userChannel(user))
 }
 
 /** The core says what a name may hold. */
 export function checkChannel (channel: unknown): asserts channel is string {
   if (typeof channel !== 'string') {
-    throw errorOf('invalid-channel', `the name of a channel is a string, not ${describe(channel)}`)
+    throw errorOf('invalid-channel', `the name of a channel is a string, not ${typeOf(channel)}`)
   }
 }
 
-function send (bridge: Bridge, channel: string, event: EventInput): NativeReceipt {
+/** Its parts, as the native half takes them. */
+export function checkEvent (event: EventInput): { name: string | undefined, text: string, retryMs: number | undefined, comment: string | undefined } {
   if (typeof event !== 'object' || event === null) {
-    throw errorOf('invalid-event', `an event is an object such as { event: 'message', data: { text: 'hi' } }, not ${describe(event)}`)
+    throw errorOf('invalid-event', `an event is an object such as { event: 'message', data: { text: 'hi' } }, not ${typeOf(event)}`)
   }
   const { event: name, text, retryMs, comment } = event
   if (name !== undefined && typeof name !== 'string') {
-    throw errorOf('invalid-event', `the type of an event is a string, not ${describe(name)}`)
+    throw errorOf('invalid-event', `the type of an event is a string, not ${typeOf(name)}`)
   }
   if (retryMs !== undefined && !(Number.isSafeInteger(retryMs) && retryMs >= 0)) {
-    throw errorOf('invalid-event', `retryMs takes a whole number of milliseconds, not ${describe(retryMs)}`)
+    throw errorOf('invalid-event', `retryMs takes a whole number of milliseconds, not ${typeOf(retryMs)}`)
   }
   if (comment !== undefined && typeof comment !== 'string') {
-    throw errorOf('invalid-event', `the comment of an event is a string, not ${describe(comment)}`)
+    throw errorOf('invalid-event', `the comment of an event is a string, not ${typeOf(comment)}`)
   }
   if (text !== undefined && typeof text !== 'string') {
-    throw errorOf('invalid-event', `the text of an event is a string, not ${describe(text)}; use data for other values`)
+    throw errorOf('invalid-event', `the text of an event is a string, not ${typeOf(text)}; use data for other values`)
   }
   if (text !== undefined && event.data !== undefined) {
     throw errorOf('invalid-event', 'an event has data or text, not both')
   }
-  const data = text ?? toJson(event.data)
-  return native(() => bridge.native.publish(channel, data, name, retryMs, comment))
+  return { name, text: text ?? toJson(event.data), retryMs, comment }
 }
 
 function toJson (data: unknown): string {
@@ -96,12 +107,12 @@ function toJson (data: unknown): string {
     throw errorOf('invalid-event', `data cannot be written as JSON: ${(cause as Error).message}`, { cause })
   }
   if (json === undefined) {
-    throw errorOf('invalid-event', `data cannot be written as JSON: it is ${describe(data)}`)
+    throw errorOf('invalid-event', `data cannot be written as JSON: it is ${typeOf(data)}`)
   }
   return json
 }
 
-function describe (value: unknown): string {
+function typeOf (value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'number') return String(value)
   return `a value of type ${typeof value}`

@@ -1,10 +1,10 @@
 // The core's own server, for applications that have none.
 
-import { accessOf, type Access, type Channels } from './access'
-import { errorOf, native } from './errors'
-import type { Bridge } from './bridge'
-import type { Logger } from './logger'
-import type { NativeRequest, NativeServer, News } from './native'
+import { errorOf, translated } from './errors'
+import { log } from './logger'
+import type { Access, Channels } from './access'
+import type { Host } from './mounts/mount'
+import type { NativeMount, NativeRequest, NativeServer } from './native'
 import { timeoutOf, type CloseOptions } from './timeout'
 
 /** A request to the own server. */
@@ -20,8 +20,15 @@ export interface ServerRequest {
 /** A path with streams. Clients may leave out a `/` at its end. */
 export interface Mount {
   path: string
-  /** Default: those that clients name with `?channel=`. A function has 30 seconds to decide. */
+  /** See `Channels`. A function has 30 seconds to decide. */
   channels?: Channels<ServerRequest>
+}
+
+/** A path with metrics or health. Without `allow` the server can only listen on a loopback address or a Unix socket. */
+export interface Report {
+  path: string
+  /** Who may read it, as for `channels`: `true`, `false`, or a `Forbidden` that is thrown. */
+  allow?: (request: ServerRequest) => boolean | Promise<boolean>
 }
 
 /** Where to listen, and what to serve. */
@@ -34,6 +41,10 @@ export interface ServeOptions extends Partial<Mount> {
   socket?: string
   /** Several paths, in place of `path` and `channels`. */
   mounts?: Mount[]
+  /** Where metrics for Prometheus are read, such as `/metrics`. */
+  metrics?: string | Report
+  /** Where health is read, such as `/healthz`: 200 or 503, and with `?live` 200 as long as the process is worth keeping. */
+  health?: string | Report
 }
 
 /** A listening server. It keeps the process alive until it, or its `Events`, is closed. */
@@ -42,22 +53,33 @@ export class Server {
   readonly host: string
   /** The port it was given; 0 for a Unix socket. */
   readonly port: number
-  readonly #bridge: Bridge
+  readonly #host: Host
+  readonly #onEnd: () => void
   readonly #native: NativeServer
-  readonly #rules: Map<number, Access<ServerRequest>>
+  readonly #asks: number[] = []
   #holding = false
+  #hasEnded = false
   #closing: Promise<void> | undefined
 
   /** @internal */
-  constructor (bridge: Bridge, logger: Logger, options: ServeOptions) {
+  constructor (host: Host, options: ServeOptions, onEnd: () => void) {
     const mounts = options.mounts ?? [{ path: options.path ?? '/', channels: options.channels }]
-    this.#bridge = bridge
-    this.#rules = new Map(mounts.map(({ channels }) => [nextNumber++, accessOf(channels, logger)]))
-    const rules = [...this.#rules]
-    this.#native = native(() => bridge.native.serve(addressOf(options), mounts.map(({ path }, index) => {
-      const [number, { fixed }] = rules[index]!
-      return fixed ? { path, channels: fixed.channels } : { path, ask: number }
-    })))
+    this.#host = host
+    this.#onEnd = onEnd
+    host.bridge.checkOpen()
+    try {
+      const native = mounts.map(({ path, channels }) => this.#mount(path, host.rules.of(channels)))
+      for (const kind of ['metrics', 'health'] as const) {
+        const report = reportOf(kind, options[kind])
+        if (!report) continue
+        const { path, allow } = report
+        native.push({ ...(allow ? this.#mount(path, host.rules.of(allow)) : { path }), kind })
+      }
+      this.#native = translated(() => host.bridge.native.serve(addressOf(options), native))
+    } catch (error) {
+      this.#forget()
+      throw error
+    }
     this.host = this.#native.host()
     this.port = this.#native.port()
     this.ref()
@@ -73,7 +95,7 @@ export class Server {
   ref (): this {
     if (!this.#holding && !this.#closing) {
       this.#holding = true
-      this.#bridge.hold()
+      this.#host.bridge.hold()
     }
     return this
   }
@@ -82,7 +104,7 @@ export class Server {
   unref (): this {
     if (this.#holding) {
       this.#holding = false
-      this.#bridge.release()
+      this.#host.bridge.release()
     }
     return this
   }
@@ -98,22 +120,52 @@ export class Server {
     await this.close()
   }
 
-  /** @internal */
-  async decide ({ id, mount, request }: NonNullable<News['ask']>): Promise<void> {
-    const rule = this.#rules.get(mount)
-    if (rule) this.#native.answer(id, await rule.decide(describe(request)))
+  /** @internal Is called when its events are closed, too. */
+  ended (): void {
+    this.#hasEnded = true
+    this.#forget()
+    this.unref()
+    this.#onEnd()
+  }
+
+  #mount (path: string, { fixed, jwt, tickets, decide }: Access<ServerRequest>): NativeMount {
+    if (fixed) return { path, access: fixed }
+    if (jwt) return { path, jwt: jwt.options() }
+    if (tickets) return { path, tickets: tickets.native() }
+    const ask = this.#host.bridge.registerAsk((id, request, requested) => {
+      // What throws here would be an error of ours: the application's own are decisions.
+      Promise.resolve(decide(requestOf(request), requested))
+        .then(access => { this.#native.answer(id, access) })
+        .catch(error => { log(this.#host.logger, 'error', `a request was not answered: ${(error as Error).stack!}`) })
+    })
+    this.#asks.push(ask)
+    return { path, ask }
+  }
+
+  #forget (): void {
+    for (const ask of this.#asks) this.#host.bridge.forgetAsk(ask)
   }
 
   async #close (timeoutMs: number): Promise<void> {
+    if (this.#hasEnded) return
     let asked = false
-    await this.#bridge.wait(id => {
+    await this.#host.bridge.wait(id => {
       if (asked) return true
       asked = true
-      native(() => { this.#native.close(timeoutMs, id) })
+      translated(() => { this.#native.close(timeoutMs, id) })
       return undefined
     })
-    this.unref()
+    this.ended()
   }
+}
+
+function reportOf (kind: string, report: string | Report | undefined): Report | undefined {
+  if (report === undefined) return undefined
+  const { path, allow } = typeof report === 'string' ? { path: report } as Report : report ?? {}
+  if (typeof path !== 'string' || (allow !== undefined && typeof allow !== 'function')) {
+    throw errorOf('invalid-argument', `${kind} takes a path, or { path, allow } with a function that says who may read it`)
+  }
+  return { path, ...(allow && { allow }) }
 }
 
 function addressOf ({ host = '127.0.0.1', port = 0, socket }: ServeOptions): string {
@@ -124,12 +176,9 @@ function addressOf ({ host = '127.0.0.1', port = 0, socket }: ServeOptions): str
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-function describe ({ method, target, headers, address }: NativeRequest): ServerRequest {
+function requestOf ({ method, target, headers, address }: NativeRequest): ServerRequest {
   const [path = '/', query = ''] = target.split(/\?(.*)/s, 2)
   const read = new Headers()
   for (let index = 0; index < headers.length; index += 2) read.append(headers[index]!, headers[index + 1]!)
   return { method, path, query: new URLSearchParams(query), headers: read, address }
 }
-
-/** Numbers of mounts that are asked for, so that a question finds its server. */
-let nextNumber = 1

@@ -1,6 +1,6 @@
 // Reading channels inside the process.
 
-import { native } from './errors'
+import { translated } from './errors'
 import type { Bridge } from './bridge'
 import type { NativeMessage, NativeSubscription } from './native'
 
@@ -45,10 +45,11 @@ export class Subscription<M> implements AsyncIterableIterator<M> {
   /** @internal */
   constructor (bridge: Bridge, channels: string[], signal?: AbortSignal) {
     signal?.throwIfAborted()
+    bridge.checkOpen()
     this.#bridge = bridge
     this.#id = bridge.register(() => { this.#serve() })
     try {
-      this.#native = native(() => bridge.native.subscribe(channels, this.#id))
+      this.#native = translated(() => bridge.native.subscribe(channels, this.#id))
     } catch (error) {
       bridge.forget(this.#id)
       throw error
@@ -81,7 +82,7 @@ export class Subscription<M> implements AsyncIterableIterator<M> {
     while (this.#waiting.length > 0 && !this.#aborted) {
       const message = this.#take()
       if (!message) break
-      this.#waiting.shift()!.resolve({ done: false, value: describe(message) as M })
+      this.#waiting.shift()!.resolve({ done: false, value: messageOf(message) as M })
     }
     if (!this.#ended) return
     for (const { resolve, reject } of this.#waiting.splice(0)) {
@@ -117,7 +118,7 @@ export class Subscription<M> implements AsyncIterableIterator<M> {
   }
 }
 
-function describe (message: NativeMessage): Message {
+function messageOf (message: NativeMessage): Message {
   const { channel, name = 'message', text, channels, position } = message
   if (channels) return { type: 'reset', channels, position }
   return { type: 'event', channel: channel!, event: name, data: parse(text!), text: text!, position }

@@ -1,8 +1,10 @@
-// The chat, and a mount in Hono as the README has it, in a real browser.
+// The chat, the page of several workers, and a mount in Hono as the README has it, in a real browser.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { serve } from '@hono/node-server'
@@ -18,11 +20,7 @@ describe('in Chromium', { skip: existsSync(executablePath) ? false : `${executab
   after(() => browser.close())
 
   test('the chat goes on after a reload', { timeout: 60_000 }, async t => {
-    const cwd = fileURLToPath(new URL('../../../examples/chat-node', import.meta.url))
-    const child = spawn(process.execPath, ['server.js'], { cwd, env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
-    t.after(() => child.kill('SIGKILL'))
-    const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
-    const url = /Listening on (\S+)/.exec(line)[1]
+    const url = await start(t, 'chat-node', 'server.js')
     const enter = async user => {
       const page = await (await browser.newContext()).newPage()
       await page.goto(`${url}?room=tea&user=${user}`)
@@ -46,6 +44,28 @@ describe('in Chromium', { skip: existsSync(executablePath) ? false : `${executab
     assert.deepEqual(await bob.locator('#said li').allTextContents(), ['annhi bob', 'annare you there?'])
   })
 
+  test('the page of several workers shows what any of them publishes, once', { timeout: 60_000 }, async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'evstream-workers-'))
+    t.after(() => { rmSync(folder, { recursive: true }) })
+    const url = await start(t, 'workers', 'cluster.js', { EVSTREAM_JOURNAL: `file:${folder}/events` })
+    const pages = await Promise.all([1, 2, 3, 4].map(() => browser.newPage()))
+    for (const page of pages) {
+      const open = page.waitForResponse(response => response.url() === `${url}events/`)
+      await page.goto(url)
+      await open
+    }
+    for (const [number, page] of pages.entries()) {
+      await page.getByLabel('A message').fill(`from ${number}`)
+      await page.getByRole('button', { name: 'Publish' }).click()
+      await page.locator('li', { hasText: `from ${number}` }).waitFor()
+    }
+    for (const page of pages) {
+      await page.locator('li', { hasText: 'from 3' }).waitFor()
+      const lines = await page.locator('li').allTextContents()
+      assert.deepEqual(lines.map(line => line.replace(/\d+\)$/, 'N)')), [0, 1, 2, 3].map(number => `from ${number} (process N)`))
+    }
+  })
+
   test('a mount in Hono', { timeout: 60_000 }, async t => {
     const events = new Events({ logger: false })
     const app = new Hono()
@@ -67,3 +87,12 @@ describe('in Chromium', { skip: existsSync(executablePath) ? false : `${executab
     assert.deepEqual(await received, { value: 'noon' })
   })
 })
+
+/** Starts an example; gives its address. */
+async function start (t, folder, file, env = {}) {
+  const cwd = fileURLToPath(new URL(`../../../examples/${folder}`, import.meta.url))
+  const child = spawn(process.execPath, [file], { cwd, env: { ...process.env, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
+  return /Listening on (\S+)/.exec(line)[1]
+}

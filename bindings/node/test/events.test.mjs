@@ -1,7 +1,7 @@
 // Publishing, channels, subscribing, the own server, figures, errors and closing.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,8 @@ describe('publish', () => {
     const first = await events.publish('a', { data: 1 })
     assert.equal(first.streams, 1)
     assert.deepEqual(first.proxies, [])
+    assert.equal(first.localOnly, true)
+    assert.equal(events.position(), first.position)
     const second = await events.publish('b', { data: 1 })
     assert.equal(second.streams, 0)
     assert.ok(second.position > first.position)
@@ -57,6 +59,50 @@ describe('publish', () => {
       assert.equal((await subscription.next()).value.data, 'next')
     })
   }
+})
+
+describe('what fails without being heard', () => {
+  test('is logged and counted, and does not end the process', async t => {
+    const lines = []
+    const events = eventsOf(t, { logger: { error: line => { lines.push(line) } } })
+    events.publish('room-a\nb', { data: 1 })
+    events.publish('a', { data: 'x'.repeat(2 * 1024 * 1024) })
+    events.channel('a').write({ event: 'x\ny', data: 1 })
+    Readable.from([{ data: 1n }]).pipe(events.channel('a'))
+    await eventually(() => events.stats().unheardErrors === 4)
+    assert.equal(lines.length, 4)
+    for (const line of lines) assert.match(line, /^an event was not published: /)
+  })
+
+  test('but what is heard is not', async t => {
+    const lines = []
+    const events = eventsOf(t, { logger: { error: line => { lines.push(line) } } })
+    await assert.rejects(events.publish('', { data: 1 }))
+    await assert.rejects(Promise.all([events.publish('', { data: 1 })]))
+    await events.publish('', { data: 1 }).catch(() => {})
+    await assert.rejects(pipeline(Readable.from([{ data: 1n }]), events.channel('a')))
+    const channel = events.channel('a')
+    channel.on('error', () => {})
+    const closed = new Promise(resolve => { channel.on('close', resolve) })
+    channel.write({ event: 'x\ny', data: 1 })
+    await closed
+    await new Promise(setImmediate)
+    assert.deepEqual([lines, events.stats().unheardErrors], [[], 0])
+  })
+
+  test('also while closing', async t => {
+    const events = eventsOf(t)
+    const channel = events.channel('a')
+    const closing = events.close()
+    events.publish('a', { data: 'too late' })
+    channel.write({ data: 'too late' })
+    assert.throws(() => events.subscribe('a'), ClosedError)
+    assert.throws(() => events.channel('a'), ClosedError)
+    await assert.rejects(events.serve(), ClosedError)
+    await closing
+    await eventually(() => events.stats().unheardErrors === 2)
+    assert.equal(events.stats().published, 0)
+  })
 })
 
 describe('channel', () => {
@@ -213,8 +259,28 @@ test('tells of streams that open and close', async t => {
   await client.event('stream-open')
   client.close()
   await eventually(() => told.length === 2)
-  const stream = { channels: ['a'], user: 'bob', address: '127.0.0.1' }
+  const { id } = told[0][1]
+  assert.match(id, /^[0-9a-f]{8}-[0-9a-f]+$/)
+  const stream = { id, channels: ['a'], user: 'bob', address: '127.0.0.1' }
   assert.deepEqual(told, [['open', stream], ['close', { ...stream, reason: 'client' }]])
+})
+
+test('removing all listeners does not make it deaf', async t => {
+  const events = eventsOf(t)
+  const server = await events.serve({ path: '/', channels: 'a' })
+  const told = []
+  for (const remove of [() => events.removeAllListeners(), () => events.removeAllListeners('open'), () => events.removeAllListeners('newListener')]) {
+    events.on('open', () => { told.push('before') })
+    events.on('newListener', () => {})
+    remove()
+    events.removeAllListeners('open')
+    events.once('open', () => { told.push('once') })
+    events.on('open', () => { told.push('on') })
+    const client = await connect(server.port, '/')
+    await eventually(() => told.length === 2)
+    client.close()
+    assert.deepEqual(told.splice(0), ['once', 'on'])
+  }
 })
 
 test('a listener that throws is reported as Node does, and others still hear', async t => {
@@ -239,6 +305,7 @@ test('a listener that throws is reported as Node does, and others still hear', a
 describe('settings', () => {
   const refused = {
     unknown: [{ keepAlive: 1 }, /there is no setting 'keepAlive'; there are .*keepAliveMs/],
+    'in snake case': [{ max_streams: 5 }, /there is no setting 'max_streams'; there are .*maxStreams/],
     range: [{ channelLimit: 0 }, /channelLimit takes a whole number from 1 to 1000, not 0/],
     fraction: [{ keepAliveMs: 1.5 }, /keepAliveMs takes a whole number.*not 1.5/],
     negative: [{ keepAliveMs: -1 }, /not -1/],
@@ -271,8 +338,8 @@ describe('close', () => {
   test('refuses what comes after, more than once', async () => {
     const events = new Events()
     const channel = events.channel('a')
-    assert.deepEqual(await events.close(), { undelivered: 0 })
-    assert.deepEqual(await events.close(), { undelivered: 0 })
+    assert.deepEqual(await events.close(), { ended: true, undelivered: 0 })
+    assert.deepEqual(await events.close(), { ended: true, undelivered: 0 })
     await assert.rejects(events.publish('a', { data: 1 }), ClosedError)
     await assert.rejects(events.serve(), ClosedError)
     assert.throws(() => events.channel('a'), ClosedError)
@@ -281,17 +348,17 @@ describe('close', () => {
     assert.ok(error instanceof ClosedError)
   })
 
-  test('takes a timeout by either name, and no nonsense', async () => {
+  test('takes a time, and no nonsense', async () => {
     const events = new Events()
-    for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { timeout: Infinity }, { timeout: '5' }, { timeout: 1, timeoutMs: 2 }]) {
+    for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { timeoutMs: Infinity }, { timeoutMs: '5' }, { timeout: 1 }]) {
       await assert.rejects(events.close(options), { name: 'ArgumentError', code: 'invalid-argument', message: /timeout/ })
     }
     await events.publish('a', { data: 'still open' })
-    await events.close({ timeout: 1_000 })
+    await events.close({ timeoutMs: 1_000 })
     await assert.rejects(events.publish('a', { data: 1 }), ClosedError)
     const other = new Events()
     const server = await other.serve()
-    await server.close({ timeout: 1_000 })
+    await server.close({ timeoutMs: 1_000 })
     await other.close({ timeoutMs: 1_000 })
   })
 
@@ -312,11 +379,13 @@ test('figures', async t => {
   const stats = events.stats()
   assert.equal(stats.open, 1)
   assert.equal(stats.opened, 1)
-  assert.equal(stats.events, 1)
+  assert.equal(stats.published, 1)
   assert.equal(stats.deliveries, 1)
   assert.equal(stats.channels, 1)
   assert.ok(stats.bytes > 0 && stats.historyBytes > 0)
-  assert.deepEqual(Object.keys(stats.closed).sort(), ['client', 'dropped', 'max-age', 'shutdown', 'slow', 'write-timeout'])
+  const declared = readFileSync(new URL('../dist/native.d.ts', import.meta.url), 'utf8')
+  const reasons = /^export type CloseReason = ([^;]*)/m.exec(declared)[1].split('|').map(reason => reason.trim().slice(1, -1))
+  assert.deepEqual(Object.keys(stats.closed), reasons.sort())
   client.close()
 })
 

@@ -2,8 +2,13 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Events } from 'evstream'
 import { connect, eventually } from './support/client.mjs'
 
 test('the clock demo', { timeout: 30_000 }, async t => {
@@ -60,13 +65,107 @@ test('the chat', { timeout: 30_000 }, async t => {
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })
 
-async function start (t, folder) {
-  const cwd = fileURLToPath(new URL(`../../../examples/${folder}`, import.meta.url))
-  const child = spawn(process.execPath, ['server.js'], { cwd, env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
-  t.after(() => child.kill('SIGKILL'))
+test('workers that share a journal', { timeout: 60_000 }, async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'evstream-workers-'))
+  t.after(() => { rmSync(folder, { recursive: true }) })
+  const journal = `file:${folder}/events`
+  const { url, port, child, errors } = await start(t, 'workers', 'cluster.js', { EVSTREAM_JOURNAL: journal, WORKERS: '4' })
+  assert.match(await (await fetch(url)).text(), /Process \d+ has sent this page/)
+  const streams = await openAtEveryWorker(port, 4)
+
+  // One message after the other on each of four ways, by any of the workers: places are in one order for all.
+  const post = async text => {
+    const answer = await fetch(`${url}messages`, { method: 'POST', body: JSON.stringify({ text }), headers: { Connection: 'close' } })
+    assert.equal(answer.status, 201)
+    return { ...await answer.json(), text }
+  }
+  const ways = await Promise.all(['a', 'b', 'c', 'd'].map(async way => {
+    const posted = []
+    for (let number = 0; number < 10; number++) posted.push(await post(`${way}${number}`))
+    return posted
+  }))
+  for (const posted of ways) assert.deepEqual(posted.map(({ id }) => id), posted.map(({ id }) => id).sort())
+  assert.equal(new Set(ways.flat().map(({ pid }) => pid)).size, 4)
+  // This process serves nobody, and publishes too.
+  const publisher = new Events({ journal })
+  const { position } = await publisher.publish('messages', { event: 'message', data: { text: 'from outside' } })
+  const expected = [...ways.flat(), { id: position, text: 'from outside' }]
+    .map(({ id, text }) => [id, text]).sort(([a], [b]) => a < b ? -1 : 1)
+  assert.equal(expected.at(-1)[1], 'from outside')
+  for (const client of streams) assert.deepEqual(await messages(client, expected.length), expected)
+  for (const client of await openAtEveryWorker(port, 4, { 'Last-Event-ID': expected[20][0] })) {
+    assert.deepEqual(await messages(client, 20), expected.slice(21))
+  }
+
+  // A worker that is killed is replaced, and its client goes on with another.
+  const [lost] = streams
+  const pid = Number(lost.headers['x-pid'])
+  process.kill(pid, 'SIGKILL')
+  await lost.until(() => lost.ended, 'the end of the connection')
+  // Node's primary gives connections to a worker until it knows of its end, and those are lost.
+  await eventually(() => {
+    const pids = childrenOf(child.pid)
+    return pids.length === 4 && !pids.includes(pid)
+  }, 'the worker that replaces it')
+  await publisher.publish('messages', { event: 'message', data: { text: 'meanwhile' } })
+  const back = await openAtEveryWorker(port, 4, { 'Last-Event-ID': expected.at(-1)[0] })
+  for (const client of back) assert.deepEqual((await messages(client, 1)).map(([, text]) => text), ['meanwhile'])
+  await publisher.close()
+  child.kill('SIGTERM')
+  assert.deepEqual(await once(child, 'close'), [0, null])
+  await Promise.all(back.map(client => client.until(() => client.ended, 'the end of the connection')))
+  assert.equal(errors(), '', 'there is nothing to warn of')
+})
+
+test('a cluster whose workers cannot start ends', { timeout: 30_000 }, async t => {
+  const { child, errors } = launch(t, 'workers', 'cluster.js', { EVSTREAM_JOURNAL: 'nonsense:' })
+  assert.deepEqual(await once(child, 'close'), [1, null])
+  assert.match(errors(), /journal takes 'none', or an address/)
+})
+
+test('what PM2 is told of the workers', () => {
+  const { apps: [app] } = createRequire(import.meta.url)('../../../examples/workers/ecosystem.config.js')
+  assert.equal(app.exec_mode, 'cluster')
+  assert.ok(app.instances > 1)
+  createRequire(import.meta.url).resolve(join(app.cwd, app.script))
+})
+
+/** Opens streams until each of so many workers has one. */
+async function openAtEveryWorker (port, workers, headers = {}) {
+  const streams = []
+  await eventually(async () => {
+    streams.push(await connect(port, '/events/', { headers }))
+    return new Set(streams.map(client => client.headers['x-pid'])).size === workers
+  }, `streams of ${workers} workers`)
+  return streams
+}
+
+function childrenOf (pid) {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
+}
+
+/** The places and texts of so many messages, which are all that has come. */
+async function messages (client, count) {
+  await client.event('message', count)
+  assert.deepEqual(client.named('stream-reset'), [])
+  return client.named('message').map(({ id, data }) => [id, JSON.parse(data).text])
+}
+
+async function start (t, folder, file = 'server.js', env = {}) {
+  const { child, errors } = launch(t, folder, file, env)
+  child.stderr.pipe(process.stderr)
   let output = ''
   child.stdout.setEncoding('utf8').on('data', data => { output += data })
   while (!/Listening on \S+\n/.test(output)) await once(child.stdout, 'data')
   const url = /Listening on (\S+)/.exec(output)[1]
-  return { url, port: Number(new URL(url).port), child }
+  return { url, port: Number(new URL(url).port), child, errors }
+}
+
+function launch (t, folder, file, env) {
+  const cwd = fileURLToPath(new URL(`../../../examples/${folder}`, import.meta.url))
+  const child = spawn(process.execPath, [file], { cwd, env: { ...process.env, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  t.after(() => child.kill('SIGKILL'))
+  let text = ''
+  child.stderr.setEncoding('utf8').on('data', data => { text += data })
+  return { child, errors: () => text }
 }

@@ -20,11 +20,8 @@ const modules = fileURLToPath(new URL('node_modules', import.meta.url))
 
 test('the published code does the same with both', async t => {
   const seen = {}
-  const { setInterval } = globalThis
-  t.after(() => { globalThis.setInterval = setInterval })
+  letGoOfTimers(t)
   for (const [name, library] of Object.entries(libraries)) {
-    // The keep-alive timers of the original are never cleared, and would keep this process alive.
-    globalThis.setInterval = name === 'seed' ? (...args) => setInterval(...args).unref() : setInterval
     const events = library.events()
     const { port, server } = await listen(http.createServer(express4().get('/events/', library.express({ events }))))
     t.after(() => { server.close(); server.closeAllConnections(); return events.evstream?.close() })
@@ -68,6 +65,34 @@ test('arguments are taken and refused alike', () => {
   }
 })
 
+test('applications use what they are given in all ways that the original allows', async t => {
+  const seen = {}
+  letGoOfTimers(t)
+  for (const [name, library] of Object.entries(libraries)) {
+    const { channel, ...others } = library.events()
+    const own = { createAddressedEventsReadable: () => others.createAddressedEventsReadable() }
+    const app = express4()
+    app.get('/copied/', library.express({ events: { channel, ...others } }))
+    app.get('/own/', library.express({ events: own }))
+    app.get('/refused/', library.express({
+      events: own,
+      createEventRequestFromHttp () { throw Object.assign(new Error('log in'), { status: 401 }) }
+    }))
+    app.use((error, req, res, next) => { res.status(error.status).send(error.message) })
+    const { port, server } = await listen(http.createServer(app))
+    t.after(() => { server.close(); server.closeAllConnections() })
+    const clients = await Promise.all(['copied', 'own'].map(path => connect(port, `/${path}/?channel=a`)))
+    await Promise.all(clients.map(client => client.event('stream-open')))
+    const writable = channel('a')
+    for (const event of [5, true, null, 'last']) writable.write({ event, data: 1 })
+    await Promise.all(clients.map(client => client.event('last')))
+    const refused = await fetch(`http://127.0.0.1:${port}/refused/?channel=a`)
+    seen[name] = [clients.map(({ events }) => events.map(({ event }) => event)), refused.status, await refused.text()]
+    for (const client of clients) client.close()
+  }
+  assert.deepEqual(seen.ours, seen.seed)
+})
+
 test('an event that cannot be published does not end its channel', async () => {
   const events = libraries.ours.events()
   const channel = events.channel('a')
@@ -79,7 +104,7 @@ test('an event that cannot be published does not end its channel', async () => {
   channel.write({ event: 'message', data: 1 })
   channel.end()
   await once(channel, 'finish')
-  assert.equal(events.evstream.stats().events, 1)
+  assert.equal(events.evstream.stats().published, 1)
   await events.evstream.close()
 })
 
@@ -164,3 +189,10 @@ test('the code of its README runs with one line changed', { timeout: 20_000 }, a
   assert.equal(client.named('message')[0].data, '{"text":"hi"}')
   client.close()
 })
+
+/** The keep-alive timers of the original are never cleared, and would keep this process alive. */
+function letGoOfTimers (t) {
+  const { setInterval } = globalThis
+  globalThis.setInterval = (...args) => setInterval(...args).unref()
+  t.after(() => { globalThis.setInterval = setInterval })
+}

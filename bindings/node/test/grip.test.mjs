@@ -83,7 +83,7 @@ test('publishing waits for the proxies, and tells who failed', async t => {
   assert.match(authorization, /^Bearer /)
   assert.equal(items[0].channel, 'events-a')
   assert.equal(items[0].id, receipt.position)
-  assert.match(items[0].formats['http-stream'].content, /event: x\ndata: {"n":1}\n\n$/)
+  assert.match(items[0].formats['http-stream'].content, /^event: x\ndata: {"n":1}\nid: \S+\n\n$/)
   await eventually(() => failures.length === 1)
   assert.deepEqual([failures[0].channel, failures[0].position, failures[0].error.code], ['events-a', receipt.position, 'proxy-unavailable'])
 })
@@ -145,7 +145,7 @@ describe('through Pushpin', { skip: hasPushpin ? false : 'pushpin and condure ar
 function eventsOf (t, grip, options) {
   const given = [grip].flat()
   given[0] += `${given[0].includes('?') ? '&' : '?'}verify-key=${KEY}`
-  const events = new Events({ grip: given, logger: false, gripTrustUnverified: false, ...options })
+  const events = new Events({ grip: given, gripSolePublisher: true, logger: false, gripTrustUnverified: false, ...options })
   t.after(() => events.close({ timeoutMs: 100 }))
   return events
 }

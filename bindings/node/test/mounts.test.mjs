@@ -70,7 +70,10 @@ for (const [name, start] of Object.entries(apps)) {
         else await new Promise(resolve => server.close(resolve))
         if (!adopt) {
           await Promise.all(clients.map(client => client.until(() => client.ended, 'the end of the stream')))
-          for (const { retryMs } of clients) assert.ok(retryMs >= 2_000 && retryMs <= 4_000, `retry ${retryMs}`)
+          for (const client of clients) {
+            assert.deepEqual(client.named('stream-close').map(({ data }) => data), ['{"reason":"shutdown"}'])
+            assert.ok(client.retryMs >= 2_000 && client.retryMs <= 4_000, `retry ${client.retryMs}`)
+          }
           assert.equal(events.stats().closed.shutdown, 3)
         }
       })
@@ -84,8 +87,11 @@ for (const [name, start] of Object.entries(apps)) {
         await client.until(() => client.ended, 'the end of the stream')
         assert.ok(client.retryMs >= 2_000)
         assert.equal(client.named('message').length, 1)
-        const late = await connect(port, '/events/')
-        await late.until(() => late.ended, 'the end of the late stream')
+        const late = await connect(port, '/events/', { headers: { 'Last-Event-ID': client.named('message')[0].id } })
+        await late.event('stream-close')
+        assert.equal(late.status, 200)
+        assert.deepEqual(late.events.map(({ data, id }) => [data, id]), [['{"reason":"shutdown"}', client.named('message')[0].id]])
+        late.close()
       })
 
       test('asks the application who may have which channels', async t => {
@@ -115,17 +121,16 @@ for (const [name, start] of Object.entries(apps)) {
         assert.deepEqual((await opened('one')).channels, ['a'])
         assert.deepEqual((await opened('user')).channels, ['a'])
         assert.deepEqual((await opened('query&channel=mine')).channels, ['mine'])
-        for (const [query, text] of [
-          ['no', 'the stream is not allowed'], ['forbidden', 'please log in'], ['bug', 'the stream is not allowed']
-        ]) {
+        for (const [query, text] of [['no', 'the stream is not allowed'], ['forbidden', 'please log in']]) {
           const error = await opened(query)
           assert.equal(error.event, 'stream-error')
           assert.equal(error.id, 'error')
           assert.equal(error.condition, 'forbidden')
           assert.equal(error.text, text)
         }
-        const failed = await opened('nothing')
-        assert.deepEqual([failed.event, failed.condition, failed.text], ['stream-error', 'internal-error', 'the application failed'])
+        for (const query of ['bug', 'nothing']) {
+          assert.deepEqual(await opened(query), { event: 'stream-close', id: undefined, reason: 'failed' })
+        }
         const refused = await connect(port, '/events/?as=list', { headers: { 'Last-Event-ID': 'error' } })
         assert.equal(refused.status, 400)
         refused.close()
@@ -319,14 +324,19 @@ test('a promise of another library decides, too', async t => {
   assert.equal(JSON.parse(client.events[0].data).text, 'of another library')
 })
 
-test('a cap on streams is answered with 503 and 429', async t => {
+test('who meets a cap on streams is asked to come back', async t => {
   const events = eventsOf(t, { maxStreams: 2, maxStreamsPerAddress: 1 })
   const { port } = await listening(t, http.createServer(events.express(['a'])))
   const first = await connect(port, '/')
   await first.event('stream-open')
-  const second = await connect(port, '/')
+  const second = await connect(port, '/', { headers: { Accept: '*/*' } })
   assert.equal(second.status, 429)
   assert.ok(Number(second.headers['retry-after']) > 0)
+  const source = await connect(port, '/')
+  await source.event('stream-close')
+  assert.deepEqual([source.status, source.events[0].data], [200, '{"reason":"full"}'])
+  assert.ok(source.retryMs >= 2_000)
+  source.close()
   first.close()
   await eventually(() => events.stats().open === 0)
   const third = await connect(port, '/')

@@ -48,6 +48,56 @@ for (const [what, [code, status, signal]] of Object.entries(endings)) {
   })
 }
 
+test('an application that does not await what it publishes outlives bad input and its own shutdown', { timeout: 20_000 }, async () => {
+  const child = start(`
+    import { Events } from 'evstream'
+    const events = new Events({ logger: false })
+    setInterval(() => events.publish('clock', { data: 1 }), 1)
+    events.publish('a\\nb', { data: 1 })
+    events.publish('a', { data: 'x'.repeat(2_000_000) })
+    await events.close()
+    setTimeout(() => { process.exit(events.stats().unheardErrors > 3 ? 7 : 8) }, 20)
+  `)
+  assert.deepEqual(await child.exit(), { status: 7, signal: null })
+})
+
+test('workers of a cluster say once that they are several', { timeout: 30_000 }, async () => {
+  const child = start(`
+    import cluster from 'node:cluster'
+    import { rmSync, writeFileSync } from 'node:fs'
+    import { Events } from 'evstream'
+    const lines = []
+    const events = new Events({ logger: { warn: line => { lines.push(line) } } })
+    if (cluster.isPrimary) {
+      await events.publish('a', { data: 1 })
+      const code = ${JSON.stringify(`
+        const { Events } = require('evstream')
+        const logged = []
+        const events = new Events({ logger: { warn: line => { logged.push(line) } } })
+        const proxied = new Events({ grip: 'http://127.0.0.1:9/?verify-key=a-key-that-is-long-enough', logger: { warn: line => { logged.push(line) } } })
+        events.publish('a', { data: 1 })
+        events.publish('a', { data: 2 })
+        const shared = new Events({ journal: 'file:' + process.argv[1] + '.journal', logger: { warn: line => { logged.push(line) } } })
+        proxied.publish('a', { data: 1 })
+        shared.publish('a', { data: 1 })
+        process.send(logged.filter(line => /several/.test(line)).length, () => { process.exit() })
+      `)}
+      cluster.setupPrimary({ exec: process.execPath, execArgv: [], args: [] })
+      const file = process.cwd() + '/cluster-' + process.pid + '.cjs'
+      writeFileSync(file, code)
+      cluster.setupPrimary({ exec: file, execArgv: [] })
+      const worker = cluster.fork()
+      const ended = new Promise(resolve => worker.once('exit', resolve))
+      const warnings = await new Promise(resolve => worker.once('message', resolve))
+      await ended
+      for (const name of [file, file + '.journal']) rmSync(name, { force: true })
+      console.log(JSON.stringify([lines.length, warnings]))
+    }
+  `)
+  assert.deepEqual(JSON.parse(await child.line()), [0, 1])
+  await child.exit()
+})
+
 test('an Events that was only made keeps nothing alive', { timeout: 20_000 }, async () => {
   const child = start(`
     import { Events } from 'evstream'

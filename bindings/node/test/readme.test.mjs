@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import express from 'express5'
 import ts from 'typescript'
-import { Events, Forbidden } from 'evstream'
+import { Events, Forbidden, Tickets } from 'evstream'
 import { connect } from './support/client.mjs'
 import { listen } from './support/apps.mjs'
 
@@ -76,8 +76,8 @@ test('Next.js', async t => {
   const { GET, dynamic } = await import(join(folder, 'app', 'events', 'route.js'))
   t.after(() => globalThis.events.close())
   assert.equal(dynamic, 'force-dynamic')
-  const reader = (await GET(new Request('http://localhost/events?channel=a'))).body.getReader()
-  assert.match(new TextDecoder().decode((await reader.read()).value), /"channels":\["a"\]/)
+  const reader = (await GET(new Request('http://localhost/events?channel=news-de'))).body.getReader()
+  assert.match(new TextDecoder().decode((await reader.read()).value), /"channels":\["news-de"\]/)
   await reader.cancel()
 })
 
@@ -87,6 +87,27 @@ test('a private stream', async t => {
   })
   assert.equal(text((await client()).events[0]), 'please log in')
   assert.deepEqual(JSON.parse((await client({ 'X-User': 'ann' })).events[0].data).channels, ['user-7'])
+})
+
+test('all mounts pasted into one application guard what they guard', async t => {
+  const lines = []
+  const events = new Events({ logger: { warn: line => { lines.push(line) } } })
+  const app = express()
+  const pieces = [...readme.matchAll(/^```js\n(.*?)^```$/gms), ...project.matchAll(/^```js\n(.*?)^```$/gms)].map(([, piece]) => piece)
+  const mounts = pieces.filter(piece => /app\.get\(.*events\.express/.test(piece)).flatMap(piece => piece.match(/^app\.get\(.*?\)(?: *\/\/[^\n]*)?$(?:\n  [^\n]*)*(?:\n^\}\)\))?/gms))
+  assert.ok(mounts.length >= 5, mounts)
+  const names = { app, events, Forbidden, userOf: async () => ({ id: 42, name: 'ann' }), readRows: () => [], tickets: new Tickets('live') }
+  new Function(...Object.keys(names), mounts.join('\n'))(...Object.values(names))
+  const { server, port } = await listen(http.createServer(app))
+  t.after(() => { server.close(); server.closeAllConnections(); return events.close() })
+  const paths = mounts.map(mount => /app\.get\('([^']*)'/.exec(mount)[1].replace(':id', '7'))
+  for (const path of paths) {
+    const client = await connect(port, `${path}?channel=user-41`)
+    t.after(() => { client.close() })
+    await client.until(() => client.events.length > 0, 'an event')
+    assert.ok(!/"channels":.*user-41/.test(client.events[0].data) || client.events[0].event === 'stream-error', path)
+  }
+  assert.deepEqual(lines.filter(line => !line.startsWith('requests were refused for their tickets')), [])
 })
 
 test('the chapter of the project', async t => {
@@ -115,6 +136,44 @@ test('publishing and reading', { timeout: 120_000 }, async t => {
   t.after(() => { clearInterval(alive) })
   await assert.rejects(running, /seen enough/)
   assert.deepEqual(seen, ['noon'])
+})
+
+test('rights that change', async t => {
+  const exp = Math.floor(Date.now() / 1_000) + 3_600
+  const { events, client } = await mounted(t, code('js', 'events.reopen').replace(/^await events\..*$/gm, ''), '/rows', {
+    userOf: async () => ({ name: 'bob', exp }), readRows: async () => [1]
+  })
+  const calls = new Function('events', `return [${[...code('js', 'events.reopen').matchAll(/^await (events\..*\))/gm)].map(([, call]) => `() => ${call}`)}]`)(events)
+  const reader = await client()
+  await reader.event('rows')
+  assert.equal(reader.named('rows')[0].data, '[1]')
+  for (const [call, end] of calls.map((call, index) => [call, ['stream-close', 'stream-error'][index]])) {
+    const ended = await client()
+    await call()
+    await ended.event(end)
+  }
+})
+
+test('to one user', async t => {
+  const snippet = code('js', 'publishToUser')
+  const [, call] = /^await (events\.publishToUser\(.*?\))  /m.exec(snippet)
+  let publish
+  const keep = it => { publish = it }
+  const piece = snippet.replace(/^await .*$/m, '') + `keep(() => ${call})`
+  const { client, text } = await mounted(t, piece, '/mail', { keep, userOf: async () => ({ name: 'bob' }) })
+  const reader = await client()
+  await publish()
+  await reader.event('message')
+  assert.equal(text(reader.named('message')[0]), 'you have mail')
+})
+
+test('by a ticket', async t => {
+  let urlFor
+  const keep = it => { urlFor = it }
+  const process = { env: { TICKET_SECRET: 'a secret of some length' } }
+  const { client } = await mounted(t, `${code('js', 'new Tickets')}\nkeep(urlFor)`, undefined, { keep, Tickets, process })
+  const reader = await client({}, urlFor('bob'))
+  assert.deepEqual(reader.events.map(({ event, data }) => [event, data]), [['stream-open', '{"channels":["room-1"]}']])
 })
 
 test('behind a proxy', async t => {
@@ -154,13 +213,13 @@ async function mounted (t, snippet, path, names) {
   await new AsyncFunction('given', ...Object.keys(scope), body)(events, ...Object.values(scope))
   const { server, port } = await listen(http.createServer(app))
   t.after(() => { server.close(); server.closeAllConnections(); return events.close() })
-  const client = async headers => {
-    const client = await connect(port, path, { headers })
+  const client = async (headers, at = path) => {
+    const client = await connect(port, at, { headers })
     t.after(() => { client.close() })
     await client.until(() => client.events.length > 0, 'an event')
     return client
   }
-  return { client, text: ({ data }) => JSON.parse(data).text }
+  return { events, client, text: ({ data }) => JSON.parse(data).text }
 }
 
 const AsyncFunction = (async () => {}).constructor

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import http from 'node:http'
 import { describe, test } from 'node:test'
 import { createParser } from 'eventsource-parser'
-import { ConfigError, Events } from 'evstream'
+import { ConfigError, Events, Jwt } from 'evstream'
 import { apps, listen } from './support/apps.mjs'
 import { answerReady, hasPushpin, startPushpin } from './support/pushpin.mjs'
 import { play } from './support/scenario.mjs'
@@ -15,14 +15,14 @@ const require = createRequire(import.meta.url)
 // What mounts call, so that a case may have what no server lets through.
 const { Bridge } = require('../dist/bridge.js')
 const { publish } = require('../dist/event.js')
-const { native } = require('../dist/errors.js')
+const { answer } = require('../dist/mounts/mount.js')
 
 const folder = new URL('../../../tests/vectors/', import.meta.url)
 const load = name => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))
 
 test('every file is run', () => {
   const files = readdirSync(folder).filter(name => name !== 'README.md').sort()
-  assert.deepEqual(files, ['decode', 'encode', 'grip', 'open', 'position', 'publish', 'query', 'scenarios'].map(name => `${name}.json`))
+  assert.deepEqual(files, ['decode', 'encode', 'grip', 'open', 'position', 'proxies', 'publish', 'query', 'scenarios', 'tokens'].map(name => `${name}.json`))
 })
 
 each('encode', ['event', 'expected'], ({ event, expected }, app) => {
@@ -63,7 +63,7 @@ each('position', ['last_event_id', 'via', 'expected'], ({ last_event_id: id, via
     assert.deepEqual(first, [['stream-open', app.position(expected.at)]])
   } else {
     assert.deepEqual(first, [['stream-open', app.fill(expected.open_id)], ['stream-reset', app.position(12)]])
-    assert.match(String(reply.body), new RegExp(`"reason":"${expected.reset}"}\n\n$`))
+    assert.match(String(reply.body), new RegExp(`"reason":"${expected.reset}"}\nid: ${app.position(12)}\n\n$`))
   }
   const rest = parse(app.next(reply)).map(({ data }) => Number(data))
   assert.deepEqual(rest, numbers((expected.at ?? 12) + 1, 12))
@@ -91,8 +91,8 @@ each('publish', ['config', 'needs', 'channel', 'channel_hex', 'event', 'expected
   await events.close()
 })
 
-each('open', ['config', 'published', 'held', 'request', 'access', 'published_after', 'expected'], (
-  { published = [], held = 0, request, access, published_after: publishedAfter = [], expected }, app
+each('open', ['config', 'published', 'held', 'closed', 'request', 'access', 'published_after', 'expected'], async (
+  { published = [], held = 0, closed = false, request, access, published_after: publishedAfter = [], expected }, app
 ) => {
   only(request, ['method', 'path', 'query', 'headers', 'peer'])
   only(expected, ['status', 'headers', 'body', 'next'])
@@ -101,6 +101,7 @@ each('open', ['config', 'published', 'held', 'request', 'access', 'published_aft
   const others = Array.from({ length: held }, () => app.open(asked, access))
   assert.ok(others.every(({ stream }) => stream))
   const body = app.fill(expected.body)
+  if (closed) await app.close()
   const reply = app.open(asked, access)
   assert.equal(reply.status, expected.status)
   assert.deepEqual(reply.headers, expected.headers.flat())
@@ -108,6 +109,28 @@ each('open', ['config', 'published', 'held', 'request', 'access', 'published_aft
   assert.equal(reply.stream !== undefined, expected.next !== null)
   for (const [channel, text] of publishedAfter) app.publish(channel, { text })
   if (reply.stream) assert.equal(app.next(reply), app.fill(expected.next))
+})
+
+each('proxies', ['config', 'peer', 'headers', 'expected'], ({ peer, headers, expected }, app) => {
+  assert.equal(app.screen({ query: 'channel=a', headers, peer: peer ?? undefined }).asked.address(), expected)
+})
+
+each('tokens', ['by', 'config', 'jwt', 'query', 'headers', 'expected'], ({ jwt, query, headers, expected }, app) => {
+  only(jwt, ['keys', 'issuer', 'audience', 'cookie'])
+  only(expected, ['channels', 'error', 'status', 'text', 'challenge'])
+  const { keys, ...rest } = jwt
+  const reply = app.openByToken({ query, headers }, new Jwt({ key: keys, ...rest }))
+  const body = String(reply.body)
+  reply.stream?.close('client')
+  if (expected.status !== undefined) {
+    assert.deepEqual([reply.status, body.trimEnd()], [expected.status, expected.text])
+    assert.equal(reply.headers[reply.headers.indexOf('WWW-Authenticate') + 1], expected.challenge)
+    return
+  }
+  const [{ event, data }] = parse(body)
+  const told = JSON.parse(data)
+  if (expected.channels) assert.deepEqual([event, told.channels], ['stream-open', expected.channels])
+  else assert.deepEqual([event, told.text], ['stream-error', expected.error])
 })
 
 describe('grip', () => {
@@ -222,21 +245,38 @@ class App {
   #epoch
 
   constructor (config) {
-    const given = Object.entries(settings(config))
-    this.#bridge = new Bridge(given.map(([name]) => name), given.map(([, value]) => value), {})
+    this.#bridge = new Bridge({ settings: Object.entries(settings(config)), logger: {}, onNews () {} })
     const { body, stream } = this.open({ query: 'channel=epoch' })
     stream.close('client')
     this.#epoch = parse(body)[0].id.slice(0, 8)
   }
 
-  open ({ method = 'GET', path = '/events/', query, headers = [], peer }, access = {}) {
-    only(access, ['channels', 'user', 'forbid', 'fail'])
-    const { channels, user, forbid: forbidden, fail: failed } = access
+  screen ({ method = 'GET', path = '/events/', query, headers = [], peer }) {
     // As Node has them: each character of a value is a byte.
     const rawHeaders = headers.flatMap(([name, value]) => [name, Buffer.from(value).toString('latin1')])
     const request = { method, target: query === '' ? path : `${path}?${query}`, headers: rawHeaders, address: peer }
-    const { native } = this.#bridge
-    return native.screen(request) ?? native.open(request, { channels, user, forbidden, failed })
+    return this.#bridge.native.screen(request)
+  }
+
+  openByToken ({ query, headers }, jwt) {
+    const target = query === '' ? '/events/' : `/events/?${query}`
+    return answer({ bridge: this.#bridge }, { method: 'GET', target, headers: headers.flat() }, { jwt }, undefined)
+  }
+
+  open (request, access = {}) {
+    only(access, ['channels', 'user', 'forbid', 'fail'])
+    const { channels, user, forbid, fail } = access
+    const decision = forbid !== undefined
+      ? { type: 'forbidden', text: forbid }
+      : fail !== undefined ? { type: 'failed', text: fail } : { type: 'granted', channels, user }
+    const { reply, asked } = this.screen(request)
+    return reply ?? this.#bridge.native.open(asked, decision)
+  }
+
+  async close () {
+    this.#bridge.hold()
+    await new Promise(resolve => { this.#bridge.native.close(0, this.#bridge.register(resolve)) })
+    this.#bridge.release()
   }
 
   publish (channel, event) {
@@ -261,7 +301,7 @@ class App {
     const other = this.#epoch.slice(0, 7) + (this.#epoch.endsWith('0') ? '1' : '0')
     return text
       .replaceAll('{{epoch}}', this.#epoch)
-      .replaceAll('{{head}}', () => this.position(this.#bridge.native.stats().events))
+      .replaceAll('{{head}}', () => this.position(this.#bridge.native.stats().published))
       .replaceAll(/\{\{pos:(\d+)\}\}/g, (_, n) => this.position(Number(n)))
       .replaceAll(/\{\{other:(\d+)\}\}/g, (_, n) => this.position(Number(n)).replace(this.#epoch, other))
   }

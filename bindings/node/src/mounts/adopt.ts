@@ -1,11 +1,14 @@
 // Handing the socket of a response to the native engine.
 //
 // Node sends the head and the first bytes, so that middleware has its say. When the kernel has taken all of them the
-// engine gets a duplicate of the descriptor, and Node's own socket is destroyed, which closes no connection then.
+// engine gets a duplicate of the descriptor. For the application the response then ends as any other, so that sessions are
+// stored and loggers write their line; but what Node still writes goes nowhere, and its own socket is destroyed, which
+// closes no connection.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
+import type { Exchange } from './mount'
 import type { NativeStream } from '../native'
 
 /** `unfit`: nothing has happened, go on in another way. `failed`: the stream is lost. */
@@ -17,9 +20,9 @@ export interface Expected {
   least: number
 }
 
-/** Hands the socket over as soon as it has sent what was written. The caller destroys it afterwards. */
+/** Hands the socket over as soon as it has sent what was written. The caller ends the response then. */
 export function adopt (
-  req: IncomingMessage, res: ServerResponse, stream: NativeStream, bytes: Expected, done: (outcome: Outcome) => void
+  { req, res }: Exchange, stream: NativeStream, bytes: Expected, done: (outcome: Outcome) => void
 ): void {
   const socket = req.socket
   if (!isPlain(req, res, socket)) {
@@ -42,20 +45,35 @@ export function adopt (
 function handOver (res: ServerResponse, socket: Socket, stream: NativeStream): Outcome {
   try {
     stream.adopt(descriptor(socket)!, (res as Internals).chunkedEncoding === true)
-    return 'adopted'
   } catch {
-    return 'failed' // no descriptor is left, or the events are closed
+    return 'unfit' // no descriptor is left
   }
+  detach(res, socket)
+  return 'adopted'
+}
+
+/** From now on Node neither reads the connection nor writes to it, and lets go of it when the response has ended. */
+function detach (res: ServerResponse, socket: Socket): void {
+  socket.pause()
+  socket._write = (_chunk, _encoding, done) => { done() }
+  socket._writev = (_chunks, done) => { done() }
+  socket._final = done => { done() }
+  // Middleware may hold the end back, for instance until a session is stored, but not for ever.
+  const timeout = setTimeout(() => { socket.destroy() }, END_MS).unref()
+  res.once('close', () => {
+    clearTimeout(timeout)
+    socket.destroy()
+  })
 }
 
 /** Whether bytes written to the descriptor are what the client reads. */
 function isPlain (req: IncomingMessage, res: ServerResponse, socket: Socket | undefined): socket is Socket {
-  return process.platform !== 'win32' &&
-    req.httpVersionMajor === 1 &&
+  return req.httpVersionMajor === 1 &&
     socket !== undefined &&
     // Another response before this one on the connection is not finished.
     res.socket === socket &&
     !('encrypted' in socket && socket.encrypted) &&
+    ['TCP', 'Pipe'].includes(handleOf(socket)?.constructor.name ?? '') &&
     descriptor(socket) !== undefined
 }
 
@@ -76,10 +94,16 @@ function whenSent (socket: Socket, done: () => void): void {
   else socket.write('', done) // queued behind what waits
 }
 
-function descriptor (socket: Socket): number | undefined {
-  const handle = (socket as unknown as { _handle?: { fd?: number, constructor: { name: string } } })._handle
-  const isSystemSocket = handle?.constructor.name === 'TCP' || handle?.constructor.name === 'Pipe'
-  return isSystemSocket && typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined
+/** The descriptor of a connection, which may be encrypted. */
+export function descriptor (socket: Socket): number | undefined {
+  const fd = handleOf(socket)?.fd
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined
+}
+
+function handleOf (socket: Socket): { fd?: unknown, constructor: { name: string } } | null | undefined {
+  return (socket as unknown as { _handle?: { fd?: number, constructor: { name: string } } | null })._handle
 }
 
 type Internals = ServerResponse & { chunkedEncoding?: boolean }
+
+const END_MS = 30_000

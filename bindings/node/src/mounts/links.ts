@@ -4,22 +4,18 @@
 // carries no cookies, which middleware that checks sessions would refuse. It needs neither: its path is signed by us and
 // the request by the proxy. So it is answered as the server's request arrives, before the application.
 
-import { subscribe } from 'node:diagnostics_channel'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
-import { readRequest, setHeaders } from './node'
-import type { Host } from './mount'
-import { isLink } from '../native'
+import { LINK_MARKER } from '../native'
+import { nativeRequest, type Host } from './mount'
+import { setHeaders } from './node'
+import type { NativeReply } from '../native'
 
 /** Answers links of this host on every HTTP server of the process, as long as the host lives. */
 export function answerLinks (host: Host): void {
+  if (hosts.size === 0) subscribe(CHANNEL, onRequest)
   hosts.add(new WeakRef(host))
-  if (hosts.size > 1 || listening) return
-  listening = true
-  subscribe('http.server.request.start', message => {
-    const { request, server } = message as { request: IncomingMessage, server: Server }
-    if (isLink(request.url ?? '/')) intercept(server)
-  })
 }
 
 export function forgetLinks (host: Host): void {
@@ -27,35 +23,36 @@ export function forgetLinks (host: Host): void {
     const living = known.deref()
     if (!living || living === host) hosts.delete(known)
   }
+  if (hosts.size === 0) unsubscribe(CHANNEL, onRequest)
 }
 
-/** Has a server ask us first. Only done once a link has come, so that other servers are left alone. */
-function intercept (server: Server): void {
-  if (intercepted.has(server)) return
-  intercepted.add(server)
-  const listeners = server.rawListeners('request')
-  server.removeAllListeners('request')
-  server.on('request', function (this: Server, req: IncomingMessage, res: ServerResponse) {
-    if (answer(req, res)) return
-    for (const listener of listeners) Reflect.apply(listener, this, [req, res])
-  })
-}
-
-function answer (req: IncomingMessage, res: ServerResponse): boolean {
-  if (!isLink(req.url ?? '/')) return false
-  const request = readRequest(req)
-  for (const known of hosts) {
-    const reply = known.deref()?.bridge.native.screen(request)
-    // Whatever else it says, the link is not of this host, and the application may have an answer.
-    if (reply?.status !== 200) continue
-    res.statusCode = reply.status
-    setHeaders(res, reply.headers)
-    res.end(reply.body)
+/** Told right before the server emits `request`. */
+function onRequest (message: unknown): void {
+  const { request, response, server } = message as { request: IncomingMessage, response: ServerResponse, server: Server }
+  if (request.url?.includes(LINK_MARKER) !== true) return
+  const reply = replyOf(request)
+  if (!reply) return
+  const own = Object.getOwnPropertyDescriptor(server, 'emit')
+  // The application does not hear of this one request.
+  server.emit = (name: string | symbol, ...args: any[]): boolean => {
+    if (own) Object.defineProperty(server, 'emit', own)
+    else delete (server as Partial<Server>).emit
+    if (args[0] !== request) return Reflect.apply(server.emit, server, [name, ...args])
+    response.statusCode = reply.status
+    setHeaders(response, reply.headers)
+    response.end(reply.body)
     return true
   }
-  return false
 }
 
+/** The answer of the host whose link it is. Whatever others say, the application may have an answer. */
+function replyOf (request: IncomingMessage): NativeReply | undefined {
+  for (const known of hosts) {
+    const reply = known.deref()?.bridge.native.screen(nativeRequest(request)).reply
+    if (reply?.status === 200) return reply
+  }
+  return undefined
+}
+
+const CHANNEL = 'http.server.request.start'
 const hosts = new Set<WeakRef<Host>>()
-const intercepted = new WeakSet<Server>()
-let listening = false

@@ -1,7 +1,7 @@
 // One application with a stream at `/events/`, in every framework.
 import { once } from 'node:events'
 import http from 'node:http'
-import { serve } from '@hono/node-server'
+import { serve as serveHono } from '@hono/node-server'
 import compression from 'compression'
 import connect from 'connect'
 import cookie from '@fastify/cookie'
@@ -14,18 +14,18 @@ import morgan from 'morgan'
 import session from 'express-session'
 import Router from '@koa/router'
 
-/** Each starts the application with a mount's channels and options, and gives `{ port, server }`. */
+/** Each starts the application with a mount's channels and options, on a plain server or another, and gives `{ port, server }`. */
 export const apps = {
-  'node:http': (events, channels, options) => listen(http.createServer(events.express(channels, options))),
-  'Express 4': (events, channels, options) => express(express4, events, channels, options),
-  'Express 5': (events, channels, options) => express(express5, events, channels, options),
-  Connect (events, channels, options) {
+  'node:http': (events, channels, options, serve = plain) => listen(serve(events.node(channels, options))),
+  'Express 4': (events, channels, options, serve = plain) => express(express4, events, channels, options, serve),
+  'Express 5': (events, channels, options, serve = plain) => express(express5, events, channels, options, serve),
+  Connect (events, channels, options, serve = plain) {
     const app = connect()
     app.use(head)
-    app.use('/events', events.express(channels, options))
-    return listen(http.createServer(app))
+    app.use('/events', events.node(channels, options))
+    return listen(serve(app))
   },
-  Koa (events, channels, options) {
+  Koa (events, channels, options, serve = plain) {
     const app = new Koa()
     app.use(async (ctx, next) => {
       ctx.set('X-Middleware', 'yes')
@@ -35,10 +35,10 @@ export const apps = {
     const router = new Router()
     router.get('/events/', events.koa(channels, options))
     app.use(router.routes())
-    return listen(http.createServer(app.callback()))
+    return listen(serve(app.callback()))
   },
-  async Fastify (events, channels, options) {
-    const app = Fastify({ logger: false })
+  async Fastify (events, channels, options, serve = plain) {
+    const app = Fastify({ logger: false, serverFactory: handler => serve(handler) })
     await app.register(cookie)
     app.addHook('onRequest', async (request, reply) => {
       reply.header('X-Middleware', 'yes')
@@ -48,16 +48,16 @@ export const apps = {
     await app.listen({ port: 0, host: '127.0.0.1' })
     return { port: app.server.address().port, server: app.server, app }
   },
-  async Hono (events, channels) {
+  async Hono (events, channels, options, serve = plain) {
     const app = new Hono()
     app.use(async (c, next) => {
       c.header('X-Middleware', 'yes')
       c.header('Set-Cookie', 'seen=1')
       await next()
     })
-    app.get('/events/', events.fetch(channels))
+    app.get('/events/', events.fetch(channels, options))
     return await new Promise(resolve => {
-      const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => { resolve({ port, server }) })
+      const server = serveHono({ fetch: app.fetch, port: 0, hostname: '127.0.0.1', createServer: (_options, handler) => serve(handler) }, ({ port }) => { resolve({ port, server }) })
     })
   }
 }
@@ -67,14 +67,18 @@ export const neverAdopting = new Set(['Hono'])
 /** Those without middleware of their own. */
 export const bare = new Set(['node:http'])
 
-function express (library, events, channels, options) {
+function express (library, events, channels, options, serve) {
   const app = library()
   app.use(morgan('tiny', { stream: { write () {} } }))
   app.use(compression())
   app.use(session({ secret: 'test', resave: false, saveUninitialized: true, name: 'seen' }))
   app.use(head)
   app.get('/events/', events.express(channels, options))
-  return listen(http.createServer(app))
+  return listen(serve(app))
+}
+
+function plain (handler) {
+  return http.createServer(handler)
 }
 
 function head (req, res, next) {

@@ -97,7 +97,7 @@ proxy_intreq_in_specs=ipc://${run}/p-intreq-out
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    // It is ready when a response that speaks GRIP has come through all its processes.
+    // It is ready when it holds a stream: its handler, which answers those itself, may be found later than the rest.
     await eventually(async () => {
       if (child.exitCode !== null) throw new Error('it has ended')
       return await status(controlPort, '/') !== undefined && await status(port, '/ready') === 200
@@ -113,14 +113,18 @@ proxy_intreq_in_specs=ipc://${run}/p-intreq-out
 /** What the application answers on `/ready`. */
 export function answerReady (req, res) {
   if (req.url !== '/ready') return false
-  res.setHeader('Grip-Status', '200')
-  res.end('ready')
+  res.setHeader('Content-Type', 'text/event-stream')
+  res.setHeader('Grip-Hold', 'stream')
+  res.setHeader('Grip-Channel', 'ready')
+  res.end(':ready\n\n')
   return true
 }
 
 async function status (port, path) {
   try {
-    return (await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(1_000) })).status
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(1_000) })
+    await response.body?.cancel()
+    return response.status
   } catch {
     return undefined
   }

@@ -10,7 +10,7 @@ interface Payloads {
 const events = new Events<Payloads>({ keepAliveMs: 15_000, slowClient: 'close', grip: process.env['GRIP_URL'] })
 
 const receipt: Receipt = await events.publish('messages', { event: 'message', data: { text: 'hi' } })
-void receipt.proxies[0]?.error?.code
+void [receipt.proxies[0]?.error?.code, receipt.localOnly === true]
 await events.publish('room-1', { data: { from: 'bob' } })
 await events.publish('clock', { text: 'raw' })
 // @ts-expect-error the data of another channel
@@ -59,8 +59,9 @@ events.on('close', ({ channels, reason, user }) => { void [channels.length, reas
 // @ts-expect-error no such event
 events.on('closed', () => {})
 
-const { undelivered } = await events.close({ timeoutMs: 1_000 })
-void undelivered.toFixed()
+const { ended, undelivered } = await events.close({ timeoutMs: 1_000 })
+void [ended === true, undelivered.toFixed(), events.position().length, events.stats().unheardErrors.toFixed()]
+// @ts-expect-error no such option
 await events.close({ timeout: 1_000 })
 // @ts-expect-error milliseconds are a number
 await events.close({ timeoutMs: '1000' })
