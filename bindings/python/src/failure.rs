@@ -5,6 +5,14 @@ use std::{error::Error as _, sync::Mutex};
 use evstream::{Error, ErrorKind};
 use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock, types::PyDict};
 
+/// The exceptions of the package.
+struct Classes {
+    by_code: Py<PyDict>,
+    other: Py<PyAny>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+
 /// What a function of this module fails with.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -46,14 +54,20 @@ impl From<Failure> for PyErr {
     }
 }
 
+/// Takes the exceptions of the package at import: when the interpreter is ending nothing can be imported any more.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    let errors = py.import("evstream._errors")?;
+    let classes = errors.getattr("CLASSES")?.cast_into::<PyDict>()?.unbind();
+    let other = errors.getattr("EvstreamError")?.unbind();
+    let _ = CLASSES.set(py, Classes { by_code: classes, other });
+    Ok(())
+}
+
 /// The exception that `evstream._errors` has for an error.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    let classes = CLASSES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
-        Ok(py.import("evstream._errors")?.getattr("CLASSES")?.cast_into::<PyDict>()?.unbind())
-    })?;
-    let class = classes.bind(py).get_item(error.code())?;
-    let class = class.map_or_else(|| py.import("evstream._errors")?.getattr("EvstreamError"), Ok)?;
+    let classes = CLASSES.get(py).ok_or_else(|| PyRuntimeError::new_err(error.to_string()))?;
+    let class = classes.by_code.bind(py).get_item(error.code())?;
+    let class = class.unwrap_or_else(|| classes.other.bind(py).clone());
     let exception = class.call1((error.to_string(),))?;
     exception.setattr("code", error.code())?;
     exception.setattr("retryable", error.is_retryable())?;

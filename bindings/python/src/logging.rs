@@ -1,16 +1,18 @@
 //! Log records of the core on their way to `logging`.
 //!
-//! Our threads leave them in a queue and never enter the interpreter; a Python thread fetches them in batches. When it
-//! cannot keep up, further records are counted instead of kept.
+//! Our threads leave them in a queue and never enter the interpreter; a Python thread is woken through a descriptor and
+//! takes them in batches. When it cannot keep up, further records are counted instead of kept.
 
 use std::{
     collections::VecDeque,
-    fmt::Write,
+    fmt::Write as _,
+    io::Write as _,
+    net::Shutdown,
+    os::unix::net::UnixStream,
     sync::{
-        Condvar, Mutex,
+        Mutex,
         atomic::{AtomicPtr, AtomicU8, Ordering},
     },
-    time::Duration,
 };
 
 use pyo3::prelude::*;
@@ -21,22 +23,22 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use crate::{failure::lock, waiting::wait};
+use crate::{failure::lock, sys::take_fd};
 
 /// A level as `logging` has it, the Rust module, and the text.
 type LogRecord = (u8, &'static str, String);
 
 #[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+struct Queue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     records: VecDeque<LogRecord>,
     dropped: u64,
-    stopped: bool,
+    /// Gets a byte when there is something to take again, and ends when there will be nothing any more.
+    signal: Option<UnixStream>,
+    /// The interpreter takes no more: what matters still is what the last events were lost by.
+    ended: bool,
 }
 
 struct Forwarder;
@@ -59,21 +61,25 @@ pub(crate) fn install() {
     let _ = tracing::subscriber::set_global_default(Forwarder);
 }
 
-/// Waits for log records and takes them, at most for `timeout` seconds; `None` when there will be none any more.
+/// Has a byte written to a socket whenever records wait again. Takes over the descriptor `fd`, which must not block.
 #[pyfunction]
-pub(crate) fn next_log_records(py: Python<'_>, timeout: f64) -> Option<Vec<LogRecord>> {
-    let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    wait(py, || {
-        let queue = queue();
-        let idle = |state: &mut State| state.records.is_empty() && state.dropped == 0 && !state.stopped;
-        let waited = queue.changed.wait_timeout_while(lock(&queue.state), timeout, idle);
-        let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut records: Vec<_> = state.records.drain(..).collect();
-        if std::mem::take(&mut state.dropped) > 0 {
-            records.push((WARNING, "evstream", "some log records came too fast and are lost".to_owned()));
-        }
-        (!state.stopped || !records.is_empty()).then_some(records)
-    })
+pub(crate) fn signal_log_records(fd: i32) {
+    let mut state = lock(&queue().0);
+    state.signal = take_fd(fd).map(UnixStream::from);
+    if !state.is_empty() {
+        state.wake();
+    }
+}
+
+/// Takes the log records that wait.
+#[pyfunction]
+pub(crate) fn take_log_records() -> Vec<LogRecord> {
+    let mut state = lock(&queue().0);
+    let mut records: Vec<_> = state.records.drain(..).collect();
+    if std::mem::take(&mut state.dropped) > 0 {
+        records.push((WARNING, "evstream", "some log records came too fast and are lost".to_owned()));
+    }
+    records
 }
 
 /// Wants records of this level, as `logging` has it, and above.
@@ -82,12 +88,19 @@ pub(crate) fn set_log_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
 }
 
-/// Lets `next_log_records` end.
+/// Has the thread that takes log records look for other news, too.
+pub(crate) fn wake() {
+    lock(&queue().0).wake();
+}
+
+/// Ends the socket that is written to for log records. Errors go to the standard error from now on.
 #[pyfunction]
 pub(crate) fn stop_logging() {
-    let queue = queue();
-    lock(&queue.state).stopped = true;
-    queue.changed.notify_all();
+    let mut state = lock(&queue().0);
+    state.ended = true;
+    if let Some(signal) = &state.signal {
+        let _ = signal.shutdown(Shutdown::Write); // the other end may be gone
+    }
 }
 
 /// Starts over, in a forked child.
@@ -100,6 +113,18 @@ pub(crate) fn reset() {
 fn queue() -> &'static Queue {
     // SAFETY: set at import to a queue that is never freed, and only ever replaced by another one.
     unsafe { &*QUEUE.load(Ordering::SeqCst) }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.dropped == 0
+    }
+
+    fn wake(&self) {
+        if let Some(mut signal) = self.signal.as_ref() {
+            let _ = signal.write(&[1]); // refused only when it is full, and then it is readable already
+        }
+    }
 }
 
 impl Subscriber for Forwarder {
@@ -134,16 +159,24 @@ impl Subscriber for Forwarder {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
-        let queue = queue();
-        let mut state = lock(&queue.state);
+        let mut state = lock(&queue().0);
+        if state.ended {
+            drop(state);
+            if *metadata.level() == Level::ERROR {
+                let _ = writeln!(std::io::stderr(), "{}: {}{}", metadata.target(), text.message, text.fields);
+            }
+            return;
+        }
+        let first = state.is_empty();
         if state.records.len() < MAX_RECORDS {
             let record = (level_number(*metadata.level()), metadata.target(), text.message + &text.fields);
             state.records.push_back(record);
         } else {
             state.dropped += 1;
         }
-        drop(state);
-        queue.changed.notify_one();
+        if first {
+            state.wake();
+        }
     }
 
     fn enter(&self, _: &Id) {}

@@ -83,11 +83,19 @@ impl Pull {
         Ok(words.flatten().map(|words| PyBytes::new(py, &words)))
     }
 
-    /// Ends the stream; `by_client` when the client has gone.
-    fn close(&self, by_client: bool) {
+    /// Ends the stream. The reason is one that [`CloseReason`] has a word for.
+    #[pyo3(signature = (reason="dropped"))]
+    fn close(&self, reason: &str) -> Result<()> {
+        let reason = CloseReason::ALL.into_iter().find(|known| known.name() == reason).ok_or_else(|| {
+            Failure::new(
+                ErrorKind::InvalidArgument,
+                format!("there is no reason {reason:?} to close a stream"),
+            )
+        })?;
         let state = std::mem::replace(&mut *lock(&self.0), State::Ended);
         if let State::Idle(pull) = state {
-            pull.close(if by_client { CloseReason::Client } else { CloseReason::Dropped });
+            pull.close(reason);
         }
+        Ok(())
     }
 }

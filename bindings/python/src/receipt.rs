@@ -26,7 +26,7 @@ pub(crate) struct Receipt {
 /// A proxy's URI, and what went wrong.
 type Shown = Vec<(String, Option<PyErr>)>;
 
-type Delivered = Pin<Box<dyn Future<Output = Vec<ProxyResult>> + Send>>;
+type Delivered = Pin<Box<dyn Future<Output = evstream::Result<Vec<ProxyResult>>> + Send>>;
 
 impl std::fmt::Debug for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,27 +42,28 @@ impl Receipt {
 
 #[pymethods]
 impl Receipt {
-    /// The place of the event, which clients see as its `id`.
+    /// The place of the event, which clients see as its `id`; `None` with a journal that does not have the event yet.
     #[getter]
-    fn position(&self) -> String {
-        self.inner.position.to_string()
+    fn position(&self) -> Option<String> {
+        self.inner.position().map(|position| position.to_string())
     }
 
     /// Streams and subscriptions of this process that will get it. Streams of other processes are not counted, and
-    /// get it only through a GRIP proxy.
+    /// get it only through a journal or a GRIP proxy.
     #[getter]
     fn streams(&self) -> usize {
         self.inner.streams
     }
 
-    /// Whether only streams of this process get it, for want of a GRIP proxy.
+    /// Whether only streams of this process get it, for want of a journal or a GRIP proxy.
     #[getter]
     fn local_only(&self) -> bool {
-        self.inner.proxies() == 0
+        self.inner.is_local_only()
     }
 
     /// Waits until every GRIP proxy has taken the event or failed, and says which: pairs of a proxy's URI and `None`
-    /// or an exception. Empty when none is configured. Raises `DeadlineError` when `timeout` seconds were not enough;
+    /// or an exception. Empty when none is configured. With a journal it waits until that has the event, and raises
+    /// `JournalError` when it does not get it. Raises `DeadlineError` when `timeout` seconds were not enough;
     /// the event is delivered also when nobody waits.
     #[pyo3(signature = (timeout=10.0))]
     fn wait(&self, py: Python<'_>, timeout: f64) -> Result<Shown> {
@@ -79,7 +80,7 @@ impl Receipt {
     }
 
     /// As `wait`, for an event loop: whether there is an answer, and the answer.
-    fn poll(&self, py: Python<'_>, waiter: &Waiter) -> PyResult<(bool, Shown)> {
+    fn poll(&self, py: Python<'_>, waiter: &Waiter) -> Result<(bool, Shown)> {
         let results = {
             let mut delivered = lock(&self.delivered);
             let future = delivered.get_or_insert_with(|| {
@@ -94,13 +95,14 @@ impl Receipt {
                 }
             }
         };
-        Ok((true, show(py, results)?))
+        Ok((true, show(py, results?)?))
     }
 
     fn __repr__(&self) -> String {
         let local_only = if self.local_only() { "True" } else { "False" };
-        let (position, streams) = (self.inner.position, self.inner.streams);
-        format!("Receipt(position='{position}', streams={streams}, local_only={local_only})")
+        let position = self.position().map_or_else(|| "None".to_owned(), |position| format!("'{position}'"));
+        let streams = self.inner.streams;
+        format!("Receipt(position={position}, streams={streams}, local_only={local_only})")
     }
 }
 

@@ -60,7 +60,7 @@ impl Reply {
             take_fd(fd).ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "-1 is no descriptor"))?;
         let stream = self.take()?;
         let framing = if chunked { Framing::Chunked } else { Framing::Close };
-        wait(py, || self.events.adopt(stream, socket, framing, first))?;
+        wait(py, || self.events.adopt(stream, socket, framing, first)).map_err(Error::from)?;
         Ok(())
     }
 

@@ -1,11 +1,16 @@
 //! A request, as a framework has received it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Mutex};
 
-use evstream::grip::LinkKey;
+use evstream::{ErrorKind, grip::LinkKey};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PySequence},
+};
+
+use crate::{
+    failure::{Failure, Result, lock},
+    reply::Reply,
 };
 
 /// A request for a stream.
@@ -21,6 +26,18 @@ pub(crate) struct Request {
     headers: Vec<(String, Vec<u8>)>,
     peer: Option<IpAddr>,
 }
+
+/// What is known of a request before the application is asked.
+#[derive(IntoPyObject)]
+pub(crate) enum Screened {
+    Reply(Reply),
+    Ask(Asked),
+}
+
+/// A request that the application is to decide on, once.
+#[pyclass(frozen, module = "evstream._native")]
+#[derive(Debug)]
+pub(crate) struct Asked(Mutex<Option<evstream::Asked>>);
 
 /// Whether a path is that of a link that a GRIP proxy follows to repair a stream.
 #[pyfunction]
@@ -61,6 +78,32 @@ impl Request {
     #[getter]
     fn peer(&self) -> Option<String> {
         self.peer.map(|peer| peer.to_string())
+    }
+}
+
+#[pymethods]
+impl Asked {
+    /// The channels that the client names.
+    #[getter]
+    fn channels(&self) -> Vec<String> {
+        lock(&self.0).as_ref().map_or_else(Vec::new, |asked| asked.channels().to_vec())
+    }
+
+    /// The client's address, as trusted proxies say.
+    #[getter]
+    fn client(&self) -> Option<String> {
+        Some(lock(&self.0).as_ref()?.peer()?.to_string())
+    }
+}
+
+impl Asked {
+    pub(crate) fn new(asked: evstream::Asked) -> Self {
+        Self(Mutex::new(Some(asked)))
+    }
+
+    pub(crate) fn take(&self) -> Result<evstream::Asked> {
+        let decided = || Failure::new(ErrorKind::InvalidArgument, "the request was decided on already");
+        lock(&self.0).take().ok_or_else(decided)
     }
 }
 

@@ -20,12 +20,25 @@ pub(crate) fn show<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, P
     }
     dict.set_item("resets", resets)?;
     dict.set_item("refused", stats.refused)?;
+    dict.set_item("connections", stats.connections)?;
+    dict.set_item("connections_refused", stats.connections_refused)?;
     dict.set_item("held", stats.held)?;
     dict.set_item("repairs", stats.repairs)?;
     dict.set_item("grip_refused", stats.grip_refused)?;
+    dict.set_item("tokens_refused", stats.tokens_refused)?;
     dict.set_item("publish_failures", stats.publish_failures)?;
-    dict.set_item("channels", stats.log.channels)?;
-    dict.set_item("published", stats.log.events)?;
-    dict.set_item("history_bytes", stats.log.history_bytes)?;
+    dict.set_item("channels", stats.channels)?;
+    dict.set_item("published", stats.published)?;
+    dict.set_item("history_bytes", stats.history_bytes)?;
+    let journal = stats.journal.map(|journal| {
+        let dict = PyDict::new(py);
+        dict.set_item("connected", journal.connected)?;
+        dict.set_item("lag_ms", journal.lag_ms)?;
+        dict.set_item("epochs", journal.epochs)?;
+        dict.set_item("waiting", journal.waiting)?;
+        dict.set_item("failed", journal.failed)?;
+        PyResult::Ok(dict)
+    });
+    dict.set_item("journal", journal.transpose()?)?;
     Ok(dict)
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import trustme
 from httpx_sse import ServerSentEvent, connect_sse
 
@@ -44,6 +45,7 @@ class Kind:
 UVICORN = "-m uvicorn --port {port} --no-use-colors"
 DAPHNE = "-m daphne -p {port} --application-close-timeout 60"
 GUNICORN = "-m gunicorn -b 127.0.0.1:{port} --graceful-timeout 60"
+UWSGI = "uwsgi --http-socket 127.0.0.1:{port} --master --enable-threads --threads 20 --die-on-term --need-app"
 ASGI = {"INTERFACE": "asgi"}
 PULL = {"ADOPT": "0"}
 GZIP = {"GZIP": "1"}
@@ -54,10 +56,13 @@ SERVERS = {
     "uvicorn-pull": Kind(f"{UVICORN} --loop uvloop fastapi_app:app", PULL, adopts=False),
     "uvicorn-wrapped": Kind(f"{UVICORN} --loop uvloop fastapi_app:app", {"WRAP": "1"}, adopts=False),
     "hypercorn": Kind("-m hypercorn -b 127.0.0.1:{port} fastapi_app:app", adopts=False),
+    "hypercorn-trio": Kind("-m hypercorn -k trio -b 127.0.0.1:{port} fastapi_app:app", adopts=False),
     "granian": Kind("-m granian --interface asgi --port {port} fastapi_app:app", adopts=False),
     "gunicorn-sync": Kind(f"{GUNICORN} -k sync flask_app:app"),
     "gunicorn-gthread": Kind(f"{GUNICORN} -k gthread --threads 2 flask_app:app"),
     "gunicorn-preload": Kind(f"{GUNICORN} -k sync --preload flask_app:app"),
+    "gunicorn-gevent": Kind(f"{GUNICORN} -k gevent flask_app:app", adopts=False),
+    "uwsgi": Kind(f"{UWSGI} --module flask_app:app", adopts=False),
     "gunicorn-uvicorn": Kind(f"{GUNICORN} -k uvicorn.workers.UvicornWorker fastapi_app:app"),
     "gunicorn-pull": Kind(f"{GUNICORN} -k gthread --threads 20 flask_app:app", PULL, adopts=False),
     "werkzeug": Kind("flask_app.py"),
@@ -93,7 +98,7 @@ class ServerProcess:
 
     def __init__(self, kind: Kind, **env: str) -> None:
         self.kind = kind
-        self._env = {**os.environ, **kind.env, **env, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(APPS), **kind.env, **env}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving
         self._folder = Path(tempfile.mkdtemp())
         self._verify: ssl.SSLContext | bool = self._certify() if kind.tls else True
@@ -105,7 +110,10 @@ class ServerProcess:
             self.port = free_port()
             key, certificate = self._folder / "key", self._folder / "certificate"
             words = self.kind.command.format(port=self.port, key=key, certificate=certificate)
-            command = [sys.executable, *words.split()]
+            program, *rest = words.split()
+            # One of the environment's programs, or of the interpreter's.
+            uwsgi = [str(Path(sys.executable).with_name(program)), *rest]
+            command = uwsgi if program == "uwsgi" else [sys.executable, program, *rest]
             env = {**self._env, "PORT": str(self.port)}
             self.process = subprocess.Popen(
                 command, cwd=APPS, env=env, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
@@ -136,6 +144,12 @@ class ServerProcess:
             self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.kind.command} did not stop:\n{self.log()}") from None
+
+    def until_idle(self) -> None:
+        """Waits until no main thread of its processes has had anything to do for a while."""
+        assert self.process is not None
+        processes = [server := psutil.Process(self.process.pid), *server.children()]
+        until(lambda: not any(map(is_busy, processes)), "the main threads wait")
 
     def publish(self, channel: str, data: Any) -> dict[str, Any]:
         response = httpx.post(f"{self.url}/publish/{channel}", json=data, timeout=READ_TIMEOUT_S, verify=self._verify)
@@ -209,6 +223,44 @@ def open_stream(
         yield Client(source.response, source.iter_sse())
 
 
+def dial(server: ServerProcess, path: str, buffer: int = 0) -> socket.socket:
+    client = socket.socket()
+    if buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    client.settimeout(15)
+    client.connect(("127.0.0.1", server.port))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    return client
+
+
+def wait_for(client: socket.socket, end: bytes) -> bytes:
+    """Reads until this has come, and gives what was read."""
+    read = b""
+    while end not in read:
+        some = client.recv(65_536)
+        assert some, f"the connection ended after {read!r}"
+        read += some
+    return read
+
+
+def rest(client: socket.socket) -> bytes:
+    """What comes until the connection ends."""
+    read = b""
+    try:
+        while some := client.recv(65_536):
+            read += some
+    except ConnectionResetError:
+        pass
+    client.close()
+    return read
+
+
+def is_busy(process: psutil.Process) -> bool:
+    before = process.num_ctx_switches()
+    time.sleep(0.1)  # for nothing to happen in
+    return process.num_ctx_switches() != before
+
+
 def until(condition: Any, what: str, timeout_s: float = READ_TIMEOUT_S) -> Any:
     """Waits until `condition()` is true, and gives its value."""
     deadline = time.monotonic() + timeout_s
@@ -226,3 +278,47 @@ def free_port() -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return port
+
+
+class Redis:
+    """A Redis of its own, from entering the context to leaving it; it may be stopped and started meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        options = {"port": self._port, "bind": "127.0.0.1", "save": "", "appendonly": "yes", "appendfsync": "always"}
+        command = ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
+        until(self._is_up, "Redis starts")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def send_signal(self, number: int) -> None:
+        """SIGSTOP, after which it answers nobody, or SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "redis-server has ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=5) as client:
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith(b"+PONG")
+        return False
+
+    def __enter__(self) -> Redis:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

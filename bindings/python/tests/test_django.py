@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import django
 import pytest
@@ -26,7 +26,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import include, path
 
 import evstream.django
-from evstream.django import DefaultChannelManager, _settings, get_events, send_event
+from evstream.django import DefaultChannelManager, _settings, channel_permission_changed, events, send_event
 
 urlpatterns = [
     path("fixed/", include(evstream.django.urls), {"channels": ["news", "sport"]}),
@@ -56,6 +56,13 @@ class Guarded(DefaultChannelManager):
         return not channel.startswith("_") or user is not None
 
 
+class Leaving(DefaultChannelManager):
+    left: ClassVar[set[int | None]] = set()
+
+    def can_read_channel(self, user: Any, channel: str) -> bool:
+        return (None if user is None else user.pk) not in self.left
+
+
 class Chosen(DefaultChannelManager):
     def get_channels_for_request(self, request: Any, view_kwargs: Any) -> Any:
         if "as" not in request.GET:
@@ -68,13 +75,13 @@ def anew() -> Iterator[None]:
     """The project is started anew for each test."""
     forget()
     yield
-    get_events().close()
+    events().close()
     forget()
 
 
 def forget() -> None:
-    _settings.get_events.cache_clear()
-    _settings.get_channel_manager.cache_clear()
+    _settings.events.cache_clear()
+    _settings.channel_manager.cache_clear()
 
 
 def first_event(url: str, **headers: str) -> tuple[str, Any]:
@@ -114,6 +121,32 @@ def test_a_channel_manager_decides_who_may_read(how: str) -> None:
         assert first_event("/events/?channel=_private", X_User="7")[0] == "stream-open"
 
 
+@override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS=f"{__name__}.Leaving")
+def test_who_may_not_read_any_more_is_disconnected() -> None:
+    def opened(**headers: str) -> Iterator[str]:
+        content = (piece.decode() for piece in Client().get("/fixed/", headers=headers).streaming_content)
+        assert "stream-open" in next(content)
+        return content
+
+    Leaving.left.clear()
+    member, visitor = opened(X_User="7"), opened()
+    channel_permission_changed(User(), "news")  # nothing has changed
+    send_event("news", "message", 1)
+    assert "data: 1" in next(member)
+    assert "data: 1" in next(visitor)
+    Leaving.left.add(7)
+    channel_permission_changed(User(), "other")
+    channel_permission_changed(User(), "news")
+    send_event("news", "message", 2)
+    end = "".join(member)
+    assert '"condition":"forbidden","text":"Permission denied to channels: news"' in end
+    assert "data: 2" not in end
+    assert "data: 2" in next(visitor)
+    Leaving.left.add(None)
+    channel_permission_changed(None, "news")
+    assert '"reason":"reauthorize"' in "".join(visitor)
+
+
 @override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS=f"{__name__}.Chosen")
 def test_a_channel_manager_decides_on_channels() -> None:
     assert first_event("/fixed/?as=bob") == ("stream-open", {"channels": ["for-bob"]})
@@ -121,8 +154,21 @@ def test_a_channel_manager_decides_on_channels() -> None:
     assert (name, data["text"]) == ("stream-error", "say who you are")
 
 
+@override_settings(GRIP_URL="http://127.0.0.1:9/", GRIP_PROXY_REQUIRED=True)
+def test_a_request_that_did_not_come_through_the_proxy_is_refused() -> None:
+    assert Client().get("/events/?channel=a").status_code == 501
+
+
+@override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS="no.such.manager")
+def test_a_channel_manager_that_cannot_be_imported_is_told_at_the_start() -> None:
+    from django.apps import apps
+
+    with pytest.raises(ImproperlyConfigured, match="cannot be imported"):
+        apps.get_app_config("evstream").ready()
+
+
 def test_sending_an_event() -> None:
-    with get_events().subscribe("a") as reader:
+    with events().subscribe("a") as reader:
         send_event("a", "message", {"n": 1})
         send_event("a", "message", "as it is", json_encode=False, async_publish=False)
         first, second = reader.next(5), reader.next(5)
@@ -145,15 +191,19 @@ def test_settings_of_django_grip_and_django_eventstream(monkeypatch: pytest.Monk
     with override_settings(
         GRIP_PROXIES=[proxy, "http://two:5561/"],
         GRIP_PREFIX="site-",
+        GRIP_PROXY_REQUIRED=True,
+        GRIP_VERIFY_KEY=b"0123456789abcdef",
         EVENTSTREAM_ALLOW_ORIGINS=["https://example.com"],
         EVENTSTREAM_ALLOW_CREDENTIALS=True,
         EVENTSTREAM_ALLOW_HEADERS="X-One, X-Two",
         EVSTREAM={"HISTORY_EVENTS": 7},
     ):
-        options = get_events()._options
+        options = events()._source.options
     assert options == {
         "grip": ["http://one:5561?iss=me&key=k%26y&verify-key=v", "http://two:5561/", "http://environment:5561/"],
         "grip_prefix": "site-events-",
+        "grip_required": True,
+        "grip_verify_key": "0123456789abcdef",
         "cors_origins": ["https://example.com"],
         "cors_credentials": True,
         "cors_headers": ["X-One", "X-Two"],
@@ -171,4 +221,4 @@ def test_settings_of_django_grip_and_django_eventstream(monkeypatch: pytest.Monk
 )
 def test_wrong_settings_are_told(section: Any, error: type[Exception], text: str) -> None:
     with override_settings(EVSTREAM=section), pytest.raises(error, match=text):
-        get_events()
+        events()

@@ -35,7 +35,7 @@ def signature() -> str:
 
 @pytest.fixture
 def events():
-    with Events(grip=PROXY, grip_deadline_ms=100) as events:
+    with Events(grip=PROXY, grip_sole_publisher=True, grip_deadline_ms=100) as events:
         yield events
 
 
@@ -77,7 +77,7 @@ def test_a_stream_is_handed_over_and_repaired(events: Events, make: Any, caplog:
     assert b"stream-open" in body
     link = head["Grip-Link"].partition(">")[0].removeprefix("<")
     assert link.startswith("/rooms/1/evs1-")
-    first = body.split(b"id: ")[1].split(b"\n")[0].decode()
+    first = body.split(b"\nid: ")[1].split(b"\n")[0].decode()
     events.publish("room-1", "missed")
     status, head, body = get(link, **headers, **{"Grip-Last": f"events-room-1; last-id={first}"})
     assert (status, head["Grip-Hold"]) == (200, "stream")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -146,31 +147,40 @@ if __name__ == "__main__":
     assert result.stdout == "[0, 0, 0, 0]\n"  # the receipt says that no stream of the parent was reached
 
 
-@pytest.mark.parametrize(("grip", "told"), [("", 1), ("http://127.0.0.1:9/", 0)])
-def test_a_forked_worker_is_told_once_that_it_publishes_to_nobody(grip: str, told: int) -> None:
+@pytest.mark.parametrize(
+    ("grip", "journal", "told"), [("", "", 1), ("http://127.0.0.1:9/", "", 0), ("", "file:{folder}/events", 0)]
+)
+def test_a_forked_worker_is_told_once_that_it_publishes_to_nobody(
+    grip: str, journal: str, told: int, tmp_path: Path
+) -> None:
     """As a worker of Celery does, which is forked with the application's events in it."""
+    journal = journal.format(folder=tmp_path)
     program = f"""
 import logging
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
-events = Events(grip={grip!r} or None, grip_deadline_ms=100)
+events = Events(grip={grip!r} or None, grip_deadline_ms=100, journal={journal!r})
 server = events.serve()
 client = socket.create_connection(("127.0.0.1", server.port), 5)
 client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
-assert b"stream-open" in client.recv(10000)
+received = b""
+while b"stream-open" not in received:  # which waits for the journal
+    received += client.recv(10000)
 assert events.publish("a", 0).streams == 1
 pid = os.fork()
 if pid == 0:
     signal.alarm(20)
     for n in range(3):
         receipt = events.publish("a", n)
-        assert (receipt.streams, receipt.local_only) == (0, {not grip})
+        assert (receipt.streams, receipt.local_only) == (0, {not grip and not journal})
     with events.subscribe("a"):
         assert events.publish("a", 3).streams == 1
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 assert events.publish("b", 4).streams == 0
 """
-    assert run(program).count("published in a forked process that has no streams") == told
+    said = run(program)
+    assert said.count("published in a forked process that has no streams") == told
+    assert said.count('journal="file:/run/app/events"') == told
 
 
 def test_forking_while_threads_publish() -> None:
@@ -269,17 +279,154 @@ def test_the_interpreter_ends(what: str) -> None:
         run("events = Events()\n" + what)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="older versions cannot tell")
 def test_subinterpreters_are_refused() -> None:
     module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
     program = f"""
 import {module} as interpreters
 one = interpreters.create()
 try:
-    failed = interpreters.run_string(one, "import evstream")
+    failed = interpreters.run_string(one, "import sys; sys.path[:0] = %r; import evstream" % sys.path)
 except Exception as error:
     failed = error
 assert "ImportError" in str(failed), failed
-print("refused")
+try:
+    Events().publish("a\\n", 1)
+except evstream.InvalidError:
+    print("refused")
 """
     assert run(program) == "refused\n"
+
+
+def test_errors_have_their_classes_to_the_last() -> None:
+    """When nothing can be imported any more."""
+    program = """
+events = Events()
+class Last:
+    def __del__(self):
+        try:
+            events.publish("a", 1)
+        except evstream.ClosedError as error:
+            os.write(1, error.code.encode())
+evstream.last = Last()
+"""
+    assert run(program) == "closed"
+
+
+def test_a_fork_that_calls_no_hooks() -> None:
+    """As uWSGI's, which is in C."""
+    program = """
+import ctypes
+events = Events()
+channel = events.channel("a")
+reader = events.subscribe("a")
+parent_id = events.publish("a", 1).position
+pid = ctypes.PyDLL(None).fork()
+if pid == 0:
+    signal.alarm(20)
+    assert events.publish("a", 2).position[:8] != parent_id[:8]
+    assert channel.publish(3).streams == 0
+    with events.serve() as server, socket.create_connection(("127.0.0.1", server.port), 5) as client:
+        client.sendall(b"GET /events/?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        assert b"stream-open" in client.recv(10000)
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
+def test_a_stranger_that_handles_signals_is_no_server() -> None:
+    """Though it has the words of one."""
+    program = """
+class Stranger:
+    alive, should_exit = False, True
+    def handle(self, *_): pass
+signal.signal(signal.SIGTERM, Stranger().handle)
+events = Events()
+async def main():
+    sent = []
+    async def send(message): sent.append(message)
+    async def receive(): await asyncio.sleep(60)
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": "/", "headers": []}
+    scope["query_string"] = b"channel=a"
+    task = asyncio.create_task(events.asgi()(scope, receive, send))
+    await asyncio.sleep(0.5)
+    assert not task.done() and events.stats()["open"] == 1
+    task.cancel()
+asyncio.run(main())
+environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": "channel=a"}
+body = iter(events.wsgi()(environ, lambda *_: None))
+assert b"stream-open" in next(body)
+events.publish("a", 1)
+assert b"data: 1" in next(body)
+print("ok")
+"""
+    assert run(program) == "ok\n"
+
+
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_green_threads_go_on(library: str) -> None:
+    """While there are streams, log records and readers."""
+    pytest.importorskip(library)
+    patch = (
+        "from gevent import monkey; monkey.patch_all()"
+        if library == "gevent"
+        else ("import warnings; warnings.simplefilter('ignore'); import eventlet; eventlet.monkey_patch()")
+    )
+    program = f"""
+import subprocess
+{patch}
+import logging, threading, time
+from evstream import Events
+logged = []
+class Keep(logging.Handler):
+    def emit(self, record): logged.append(record)
+logging.getLogger("evstream").addHandler(Keep())
+logging.getLogger("evstream").setLevel("INFO")
+events = Events()
+beats, got = [], []
+def beat():
+    while True: beats.append(1); time.sleep(0.01)
+threading.Thread(target=beat, daemon=True).start()
+reader = events.subscribe("a")
+threading.Thread(target=lambda: got.extend(message.data for message in reader), daemon=True).start()
+server = events.serve()
+deadline = time.monotonic() + 20
+def until(condition):
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+until(lambda: len(beats) > 5)
+events.publish("a", 1)
+until(lambda: got == ["1"])
+until(lambda: any("listening" in record.getMessage() for record in logged))
+events.close()
+print("ok")
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_without_a_descriptor_left_a_stream_is_pulled() -> None:
+    program = """
+import resource, threading, wsgiref.simple_server
+events = Events()
+class Quiet(wsgiref.simple_server.WSGIRequestHandler):
+    def log_message(self, *_): pass
+real = os.dup
+def dup(fd):
+    raise OSError(24, "Too many open files")
+server = wsgiref.simple_server.make_server("127.0.0.1", 0, events.wsgi(), handler_class=Quiet)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.dup = dup
+client = socket.create_connection(server.server_address, 5)
+client.sendall(b"GET /?channel=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+read = b""
+while b"stream-open" not in read: read += client.recv(10000)
+until(lambda: events.stats()["open"] == 1)
+events.publish("a", 1)
+while b"data: 1" not in read: read += client.recv(10000)
+print("ok")
+os._exit(0)
+"""
+    assert run(program).startswith("ok")

@@ -52,6 +52,15 @@ def test_the_events_in_its_text() -> None:
             events.publish("a", 1)
 
 
+def test_the_servers_in_its_text() -> None:
+    found = re.findall(r"`(events\.serve\([^`.]+\))`", PACKAGE.read_text())
+    assert found
+    with evstream.Events() as events:
+        for expression in found:
+            with eval(expression, {"events": events}) as server:
+                assert server.port
+
+
 def test_the_mounts_in_its_table() -> None:
     """Each method that it names is there."""
     methods = set(re.findall(r"\bevents\.(\w+)\(", PACKAGE.read_text()))

@@ -46,7 +46,7 @@ def test_many_streams_at_once(server: ServerProcess) -> None:
     for n in range(3):
         assert server.publish("many", n)["streams"] == 12
     for sock in sockets:
-        assert b"data: 2\n" in read_until(sock, b"data: 2\n\n")
+        read_until(sock, b"data: 2\n")
         sock.close()
     until(lambda: server.stats()["open"] == before, "all are closed again", 30)
 
@@ -87,15 +87,15 @@ def test_a_function_decides(server: ServerProcess, path: str) -> None:
         assert client.named("stream-open") == {"channels": ["asked"]}
 
 
-@pytest.mark.parametrize(
-    ("how", "condition"),
-    [("nobody", "forbidden"), ("false", "forbidden"), ("broken", "internal-error"), ("none", "internal-error")],
-)
-def test_a_function_refuses(server: ServerProcess, how: str, condition: str) -> None:
+@pytest.mark.parametrize("how", ["nobody", "false", "broken", "none", "empty", "mistyped"])
+def test_a_function_refuses(server: ServerProcess, how: str) -> None:
     with server.open(f"/decided?as={how}&channel=x") as client:
-        error = client.next()
-        assert (error.event, error.id, error.json()["condition"]) == ("stream-error", "error", condition)
-        assert how != "nobody" or error.json()["text"] == "not you"
+        event = client.next()
+        if how == "broken":  # which will pass
+            assert (event.event, event.json()) == ("stream-close", {"reason": "failed"})
+        else:
+            assert (event.event, event.id, event.json()["condition"]) == ("stream-error", "error", "forbidden")
+        assert how != "nobody" or event.json()["text"] == "not you"
         assert client.rest() == []
     if how == "broken":
         until(lambda: "KeyError: 'oops'" in server.log(), "the exception is logged")
@@ -126,18 +126,26 @@ def test_after_a_keep_alive_request(server: ServerProcess) -> None:
     """The connection of a stream may have had other requests before."""
     with httpx.Client(trust_env=False) as http:
         http.get(f"{server.url}/stats")
-        with http.stream("GET", f"{server.url}/events/?channel=later") as response:
-            lines = response.iter_lines()
-            assert next(line for line in lines if line.startswith("event")) == "event: stream-open"
-            server.publish("later", 1)
-            assert next(line for line in lines if line == "data: 1")
+        try:
+            read_one(http, server)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            # A server may close at any time (RFC 9112 9.3.1), as uWSGI does, just when the request is on its way.
+            read_one(http, server)
+
+
+def read_one(http: httpx.Client, server: ServerProcess) -> None:
+    with http.stream("GET", f"{server.url}/events/?channel=later") as response:
+        lines = response.iter_lines()
+        assert next(line for line in lines if line.startswith("event")) == "event: stream-open"
+        server.publish("later", 1)
+        assert next(line for line in lines if line == "data: 1")
 
 
 def test_http_1_0(server: ServerProcess) -> None:
     sock = request(server, "/events/?channel=old", version="1.0")
     head = read_until(sock, b"stream-open")
     server.publish("old", "x")
-    body = read_until(sock, b'data: "x"\n\n')
+    body = read_until(sock, b'data: "x"\n')
     if b"chunked" not in head.lower():
         assert b"\r\n" not in body
     sock.close()
@@ -148,10 +156,12 @@ def test_the_bytes_are_the_same_everywhere(server: ServerProcess) -> None:
     sock = request(server, "/events/?channel=bytes")
     read_until(sock, b"stream-open")
     server.publish("bytes", {"a": [1, "é"]})
-    event = read_until(sock, b"}\n\n")
-    sse = rb'id: [0-9a-f]{8}-[0-9a-f]{12}\nevent: message\ndata: {"a":\[1,"\xc3\xa9"\]}\n\n'
-    found = re.search(rb"(?:([0-9a-fA-F]+)\r\n)?(" + sse + rb")", event)
-    assert found, event
+    sse = rb'event: message\ndata: {"a":\[1,"\xc3\xa9"\]}\nid: [0-9a-f]{8}-[0-9a-f]{12}\n\n'
+    event = b""
+    while not (found := re.search(rb"(?:([0-9a-fA-F]+)\r\n)?(" + sse + rb")", event)):
+        some = sock.recv(65_536)
+        assert some, event
+        event += some
     if found[1]:
         assert int(found[1], 16) == len(found[2])
     sock.close()
@@ -163,7 +173,7 @@ def test_garbage_after_the_request(server: ServerProcess) -> None:
     read_until(sock, b"stream-open")
     sock.sendall(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
     server.publish("noise", 1)
-    assert b"data: 1\n" in read_until(sock, b"data: 1\n\n")
+    read_until(sock, b"data: 1\n")
     sock.close()
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from evstream import Access, Events, EvstreamError
+from evstream import Access, Events, EvstreamError, Jwt
+from evstream._access import Rule
 from evstream._native import Pull, Reply, Request
+from evstream._request import HttpRequest
 
 VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
 
@@ -105,7 +107,7 @@ def test_publish(case: dict[str, Any]) -> None:
 
 @cases("open")
 def test_open(case: dict[str, Any]) -> None:
-    only(case, "name", "config", "published", "held", "access", "request", "published_after", "expected")
+    only(case, "name", "config", "published", "held", "closed", "access", "request", "published_after", "expected")
     only(case["expected"], "status", "headers", "body", "next")
     with Events(**case.get("config", {})) as events:
         for channel, text in case.get("published", []):
@@ -114,8 +116,10 @@ def test_open(case: dict[str, Any]) -> None:
         only(request, "method", "path", "query", "headers", "peer")
         request["headers"] = [[name, fill(value, events)] for name, value in request["headers"]]
         request["query"] = fill(request["query"], events)
-        held = [answer(events, request, case.get("access")) for _ in range(case.get("held", 0))]
         expected = json.loads(fill(json.dumps(case["expected"]), events))
+        held = [answer(events, request, case.get("access")) for _ in range(case.get("held", 0))]
+        if case.get("closed"):
+            events.close(0.0)
         reply = answer(events, request, case.get("access"))
         assert reply.status == expected["status"]
         assert [list(header) for header in reply.headers] == expected["headers"]
@@ -125,9 +129,51 @@ def test_open(case: dict[str, Any]) -> None:
             pull = reply.pull()
             for channel, text in case.get("published_after", []):
                 events.publish(channel, text=text)
-            assert drain(pull).decode() == fill(case["expected"]["next"], events)
+            assert drain(pull).decode() == expected["next"]
         for other in held:
             other.close()
+
+
+@cases("proxies")
+def test_proxies(case: dict[str, Any]) -> None:
+    only(case, "name", "config", "peer", "headers", "expected")
+    seen: list[str | None] = []
+
+    def channels(request: HttpRequest) -> str:
+        seen.append(request.client)
+        return "a"
+
+    with Events(**case["config"]) as events:
+        headers = [(name.encode(), value.encode()) for name, value in case["headers"]]
+        native = Request("GET", "/events/", "channel=a", headers, case["peer"])
+        shown = HttpRequest("GET", "/events/", "channel=a", {}, case["peer"], {})
+        events._source.reply_to(native, Rule(channels), shown, {}).close()
+    assert seen == [case["expected"]]
+
+
+@cases("tokens")
+def test_tokens(case: dict[str, Any]) -> None:
+    only(case, "name", "by", "config", "jwt", "query", "headers", "expected")
+    only(case["expected"], "channels", "error", "status", "text", "challenge")
+    given = {**case["jwt"]}
+    only(given, "keys", "issuer", "audience", "cookie")
+    expected = case["expected"]
+    with Events(**case.get("config", {})) as events:
+        headers = [(name.encode(), value.encode()) for name, value in case["headers"]]
+        native = Request("GET", "/events/", case["query"], headers)
+        reply = events._source.reply_to(native, Rule(Jwt(given.pop("keys"), **given)), None, {})
+        body = reply.body.decode()
+        reply.close()
+        if "status" in expected:
+            assert (reply.status, body.rstrip()) == (expected["status"], expected["text"])
+            assert dict(reply.headers)["WWW-Authenticate"] == expected["challenge"]
+            assert events.stats()["tokens_refused"] == 1
+            return
+    name, data = re.match(r"event: (.*)\n(?:retry: .*\n)?data: (.*)\n", body).groups()  # type: ignore[union-attr]
+    if "channels" in expected:
+        assert (name, json.loads(data)["channels"]) == ("stream-open", expected["channels"])
+    else:
+        assert (name, json.loads(data)["text"]) == ("stream-error", expected["error"])
 
 
 def answer(events: Events, request: dict[str, Any], access: dict[str, Any] | None) -> Reply:
@@ -138,7 +184,10 @@ def answer(events: Events, request: dict[str, Any], access: dict[str, Any] | Non
         [(name.encode(), value.encode()) for name, value in request["headers"]],
         request.get("peer"),
     )
-    return events._native.screen(native) or events._native.open(native, to_access(access or {}))
+    screened = events._source.native.screen(native)
+    if isinstance(screened, Reply):
+        return screened
+    return events._source.native.open(screened, to_access(access or {}))
 
 
 def to_access(access: dict[str, Any]) -> Access:
@@ -147,7 +196,7 @@ def to_access(access: dict[str, Any]) -> Access:
         return Access.forbid(access["forbid"])
     if "fail" in access:
         return Access.fail(access["fail"])
-    return Access(access.get("channels"), user=access.get("user"))
+    return Access(access.get("channels", True), user=access.get("user"))
 
 
 def open_stream(events: Events, query: str = "channel=a", headers: Any = ()) -> Reply:
@@ -168,7 +217,7 @@ def drain(pull: Pull) -> bytes:
     read = b""
     while chunk := pull.next(0.0):
         read += chunk
-    pull.close(False)
+    pull.close()
     return read
 
 

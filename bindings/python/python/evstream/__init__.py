@@ -7,8 +7,10 @@ events.publish("messages", {"text": "hi"}, event="message")
 ```
 """
 
-from ._channels import Answer, Channels
+from ._access import Answer, Channels
+from ._channel import Channel
 from ._errors import (
+    CallbackError,
     ClosedError,
     ConfigError,
     DeadlineError,
@@ -18,34 +20,49 @@ from ._errors import (
     InvalidError,
     InvalidEventError,
     IoError,
+    JournalError,
     ProxyError,
 )
-from ._events import Events, Options, Server, Subscription
-from ._messages import Received, Reset
-from ._native import Access, Receipt, __version__
+from ._events import Events
+from ._messages import Closed, Health, PublishFailure, Received, Reset, StreamInfo
+from ._native import Access, Ended, Jwt, PublicChannels, Receipt, Tickets, __version__
+from ._options import Options
 from ._request import HttpRequest
+from ._server import Server
+from ._subscription import Subscription
 
 __all__ = [
     "Access",
     "Answer",
+    "CallbackError",
+    "Channel",
     "Channels",
+    "Closed",
     "ClosedError",
     "ConfigError",
     "DeadlineError",
+    "Ended",
     "Events",
     "EvstreamError",
     "Forbidden",
     "ForkedError",
+    "Health",
     "HttpRequest",
     "InvalidError",
     "InvalidEventError",
     "IoError",
+    "JournalError",
+    "Jwt",
     "Options",
     "ProxyError",
+    "PublicChannels",
+    "PublishFailure",
     "Receipt",
     "Received",
     "Reset",
     "Server",
+    "StreamInfo",
     "Subscription",
+    "Tickets",
     "__version__",
 ]

@@ -61,6 +61,18 @@ class ProxyError(EvstreamError, ConnectionError):
     code = "proxy-unavailable"
 
 
+class JournalError(EvstreamError, ConnectionError):
+    """The journal did not take an event (`journal-unavailable`, `journal-rejected`)."""
+
+    code = "journal-unavailable"
+
+
+class CallbackError(EvstreamError, RuntimeError):
+    """The call waits for functions of the application to end, and one of them has made it (`in-callback`)."""
+
+    code = "in-callback"
+
+
 class Forbidden(Exception):
     """Raised by an application's function for channels: the client is told `forbidden`, with this text."""
 
@@ -80,4 +92,7 @@ CLASSES: dict[str, type[EvstreamError]] = {
     "proxy-unavailable": ProxyError,
     "proxy-rejected": ProxyError,
     "unauthorized": ProxyError,
+    "journal-unavailable": JournalError,
+    "journal-rejected": JournalError,
+    "in-callback": CallbackError,
 }

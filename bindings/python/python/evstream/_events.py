@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json as _json
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from . import _asgi, _native, _process, _wsgi
-from ._aio import Waiting
-from ._channels import Channels, Rule
-from ._errors import DeadlineError, ForkedError, InvalidError, InvalidEventError
-from ._messages import Received, Reset, from_fields
-from ._native import Receipt
-from ._request import HttpRequest
+from . import _json
+from ._access import Channels
+from ._channel import Channel, publish, to_text
+from ._messages import Closed, Health, PublishFailure, StreamInfo
+from ._mounts import asgi as _asgi
+from ._mounts import wsgi as _wsgi
+from ._native import Access, Ended, Receipt, Tickets
+from ._server import Fallback, Report, Server, serve
+from ._source import Source
+from ._subscription import Subscription
+from ._waiting import Waiting
 
 if TYPE_CHECKING:
     import flask
@@ -22,48 +24,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
     from typing_extensions import Self, Unpack
 
-    from ._starlette import StreamResponse
+    from ._mounts.starlette import StreamResponse
+    from ._options import Options
 
-logger = logging.getLogger("evstream")
-
-
-class Options(TypedDict, total=False):
-    """The settings, the same in all languages; `None` leaves one at its default. `python -m evstream` explains them."""
-
-    history_events: int | None
-    history_age_ms: int | None
-    history_bytes: int | None
-    backlog_events: int | None
-    channel_limit: int | None
-    max_event_bytes: int | None
-    keep_alive_ms: int | None
-    keep_alive_comment: bool | None
-    write_timeout_ms: int | None
-    slow_client: str | None
-    max_age_ms: int | None
-    retry_ms: int | None
-    max_streams: int | None
-    max_streams_per_address: int | None
-    cors_origins: str | list[str] | None
-    cors_credentials: bool | None
-    cors_headers: str | list[str] | None
-    grip: str | list[str] | None
-    grip_verify_key: str | None
-    grip_prefix: str | None
-    grip_required: bool | None
-    grip_trust_unverified: bool | None
-    grip_link_timeout_ms: int | None
-    grip_link_lifetime_ms: int | None
-    grip_link_secret: str | None
-    grip_queue_events: int | None
-    grip_deadline_ms: int | None
-    shards: int | None
-    server_threads: int | None
-    header_timeout_ms: int | None
-    max_header_bytes: int | None
-    max_url_bytes: int | None
-    max_body_bytes: int | None
-    body_timeout_ms: int | None
+T = TypeVar("T")
+Function: TypeAlias = Callable[[T], object]
 
 
 class Events:
@@ -73,7 +38,8 @@ class Events:
     `json` writes data as JSON, such as `orjson.dumps`. `adopt=False` leaves clients' sockets with the server that
     accepted them. All other keywords are settings. Raises `ConfigError`.
 
-    In a forked child it begins anew, without the history and the streams of the parent.
+    In a forked child it begins anew, without the history and the streams of the parent. As a context manager it is
+    closed at the end, and begins anew when it is entered again.
     """
 
     def __init__(
@@ -83,17 +49,8 @@ class Events:
         adopt: bool = True,
         **options: Unpack[Options],
     ) -> None:
-        self._grip = bool(options.get("grip"))
-        self._options = dict(options)
-        self._native = _native.Events(self._options)
-        self._encode = _encode if json is None else json
-        self._adopt = adopt
-        self._links_answered = False
-        self._links_missed = False
-        self._unheard = False
-        self._generation = 0
-        self._closed = False
-        _process.register(self)
+        self._source = Source(dict(options), adopt=adopt)
+        self._encode = _json.encode if json is None else json
 
     def publish(
         self,
@@ -111,23 +68,9 @@ class Events:
         `event` is the event's type; `retry_ms` asks clients to wait so long before they reconnect. Raises
         `InvalidEventError`, `InvalidError` or `ClosedError`.
         """
-        if text is None:
-            try:
-                encoded = self._encode(data)
-            except (TypeError, ValueError, RecursionError) as error:
-                raise InvalidEventError(f"the data cannot be written as JSON: {error}") from error
-            text = encoded if isinstance(encoded, str) else encoded.decode()
-        elif data is not None:
-            raise InvalidError("an event has data or text, not both")
-        try:
-            receipt = self._native.publish(channel, text, event, retry_ms, comment)
-        except UnicodeEncodeError as error:
-            raise InvalidEventError(f"the event cannot be written as UTF-8: {error}") from error
-        except OverflowError as error:
-            raise InvalidEventError(f"retry_ms is out of range: {retry_ms}") from error
-        if self._unheard and receipt.streams == 0:
-            self._tell_unheard(receipt)
-        return receipt
+        text = to_text(self._encode, data, text)
+        source = self._source
+        return publish(source, lambda: source.native.publish(channel, text, event, retry_ms, comment))
 
     async def apublish(
         self,
@@ -139,88 +82,215 @@ class Events:
         retry_ms: int | None = None,
         comment: str | None = None,
     ) -> Receipt:
-        """As `publish`, but waits until every GRIP proxy has the event. Raises `ProxyError` when one did not get it;
+        """As `publish`, but waits until the journal, or every GRIP proxy, has the event. Raises `JournalError` or
+        `ProxyError` when one did not get it;
         the other proxies and the streams of this process have got it nevertheless."""
         receipt = self.publish(channel, data, text=text, event=event, retry_ms=retry_ms, comment=comment)
-        if self._grip:
+        if not receipt.local_only:
             for _, error in await Waiting().next(receipt):
                 if error is not None:
                     raise error
         return receipt
 
+    def publish_to_user(
+        self,
+        user: str,
+        data: Any = None,
+        *,
+        text: str | None = None,
+        event: str | None = None,
+        retry_ms: int | None = None,
+        comment: str | None = None,
+    ) -> Receipt:
+        """As `publish`, to all streams of a user as the function for channels has named them: with the setting
+        `user_channel` each reads the user's own channel too, which no client can ask for. Raises `InvalidError` without
+        that setting, for nobody would get it."""
+        channel = self._source.native.user_channel(user)
+        return self.publish(channel, data, text=text, event=event, retry_ms=retry_ms, comment=comment)
+
+    async def apublish_to_user(
+        self,
+        user: str,
+        data: Any = None,
+        *,
+        text: str | None = None,
+        event: str | None = None,
+        retry_ms: int | None = None,
+        comment: str | None = None,
+    ) -> Receipt:
+        """`publish_to_user` as `apublish` does it."""
+        channel = self._source.native.user_channel(user)
+        return await self.apublish(channel, data, text=text, event=event, retry_ms=retry_ms, comment=comment)
+
     def subscribe(self, *channels: str) -> Subscription:
         """Reads channels in this process, from now on: iterate over it, with `for` or `async for`. It ends when it or
         the events are closed. Raises `InvalidError` or `ClosedError`."""
-        _process.start_logging()
-        return Subscription(self, self._native.subscribe(list(channels)))
+        self._source.start()
+        return Subscription(self._source.native.subscribe(list(channels)))
+
+    def channel(self, name: str) -> Channel:
+        """The channel of that name, for publishing often and for its number of readers. Raises `InvalidError` or
+        `ClosedError`."""
+        return Channel(self._source, self._encode, name)
+
+    def reopen(
+        self,
+        *,
+        user: str | None = None,
+        channel: str | None = None,
+        stream: str | None = None,
+        everyone: bool = False,
+    ) -> Ended:
+        """Has the clients of those streams come back, and the function for channels asked anew: after a change of
+        rights. They miss nothing. Streams are meant that have all of what is named; raises `InvalidError` when nothing
+        is, unless `everyone` is said. In all workers that share a journal; `Ended.wait` waits until that has it."""
+        return self._source.ended(self._source.native.reopen(user, channel, stream, everyone))
+
+    def disconnect(
+        self,
+        text: str,
+        *,
+        user: str | None = None,
+        channel: str | None = None,
+        stream: str | None = None,
+        everyone: bool = False,
+    ) -> Ended:
+        """Ends those streams for good: their clients are told `forbidden` with this text, and get nothing that is
+        published after this call. It keeps nobody from asking again, which the function for channels has to refuse.
+        Otherwise as `reopen`."""
+        return self._source.ended(self._source.native.disconnect(text, user, channel, stream, everyone))
+
+    def ticket(self, tickets: Tickets, access: Access) -> str:
+        """A ticket for what `access` grants, which names its channels: for `?ticket=` in the URL of `EventSource`, at
+        a mount that has `tickets` in place of channels. It opens a new stream for `open_within` seconds and ends after
+        `lasts`, or when `access` expires. It is signed with the setting `ticket_secret`, but not encrypted."""
+        return self._source.native.ticket(tickets, access)
+
+    def position(self) -> str:
+        """The position now, as the `id` of events has it. Read it before the data that a page shows: a client that
+        begins with it, as `?lastEventId=`, gets all that was published since."""
+        return self._source.native.position()
 
     def serve(
-        self, host: str = "127.0.0.1", port: int = 0, *, path: str = "/events/", channels: Channels = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        path: str = "/events/",
+        channels: Channels = None,
+        mounts: Mapping[str, Channels] | None = None,
+        fallback: Fallback | None = None,
+        accept_publish: bool | str | tuple[str, str] = False,
+        metrics: Report = None,
+        health: Report = None,
     ) -> Server:
         """Listens with an HTTP server of evstream's own; port 0 takes a free one, and a `host` of `unix:PATH` a Unix
-        socket. Raises `ConfigError`, `InvalidError`, `IoError` or `ClosedError`."""
-        _process.start_logging()
-        address = host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        rule = Rule(channels)
+        socket.
 
-        def authorize(request: _native.Request) -> _native.Access:
-            access = rule.access(HttpRequest.from_native(request), {})
-            return access if isinstance(access, _native.Access) else _wsgi.run(access)
+        `mounts` are several paths with their channels, in place of `path` and `channels`. `fallback` answers requests
+        for other paths: it is given an `HttpRequest` and the body, and gives a status, a media type, and a body.
+        `accept_publish` also takes events of other processes at `POST /publish/`, as GRIP proxies do: from anybody
+        (`True`, which needs a loopback address or a Unix socket), with a token, or with a user and a password.
 
-        native = self._native.serve(address, path, rule._names, authorize if callable(channels) else None)
-        return Server(self, native)
+        `metrics` and `health` are paths of metrics for Prometheus and of health as JSON (200 or 503; with `?live` after
+        it, 200 as long as the process is worth keeping). They need a loopback address or a Unix socket, too, or each a
+        function with the path that says who may read it: `metrics=("/metrics", is_scraper)`.
+
+        Raises `ConfigError`, `InvalidError`, `IoError` or `ClosedError`."""
+        return serve(
+            self._source,
+            host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            {path: channels} if mounts is None else mounts,
+            fallback,
+            accept_publish,
+            metrics,
+            health,
+        )
 
     def asgi(self, channels: Channels = None) -> _asgi.Endpoint:
         """An ASGI application that answers with streams, to be mounted in Starlette, FastAPI or any other.
 
         A function for channels, also a coroutine function, is given an `HttpRequest`."""
-        return _asgi.Endpoint(self, channels)
+        return _asgi.Endpoint(self._source, channels)
 
     def response(self, request: StarletteRequest, channels: Channels = None) -> StreamResponse:
         """The response of a Starlette or FastAPI route that is a stream. A function for channels is given `request`."""
-        from ._starlette import StreamResponse
+        from ._mounts.starlette import StreamResponse
 
-        return StreamResponse(self, request, channels)
+        return StreamResponse(self._source, request, channels)
 
     def wsgi(self, channels: Channels = None) -> _wsgi.Endpoint:
         """A WSGI application that answers with streams. A function for channels is given an `HttpRequest`."""
-        return _wsgi.Endpoint(self, channels)
+        return _wsgi.Endpoint(self._source, channels)
 
     def flask(self, channels: Channels = None) -> Callable[..., flask.Response]:
         """A view function for Flask. A function for channels is given `flask.request`."""
-        from ._flask import view
+        from ._mounts.flask import view
 
-        return view(self, channels)
+        return view(self._source, channels)
 
     def django(self, channels: Channels = None) -> Callable[..., HttpResponseBase]:
         """A view for Django, under WSGI and ASGI alike. A function for channels is given Django's request."""
-        from .django._view import view
+        from ._mounts.django import view
 
-        return view(self, channels)
+        return view(self._source, channels)
 
     def asgi_links(self, app: _asgi.ASGIApp) -> _asgi.Links:
         """Middleware around an ASGI application whose routes are streams behind a GRIP proxy: it answers what proxies
         ask to repair streams, one path segment below each route, and must come before what needs a user."""
-        return _asgi.Links(app, self)
+        return _asgi.Links(app, self._source)
 
     def wsgi_links(self, app: _wsgi.WSGIApp) -> _wsgi.Links:
         """The same for a WSGI application: `app.wsgi_app = events.wsgi_links(app.wsgi_app)`."""
-        return _wsgi.Links(app, self)
+        return _wsgi.Links(app, self._source)
 
     def stats(self) -> dict[str, Any]:
         """Figures at this moment, of this process: `open`, `opened` and `closed` (by reason) streams, `deliveries`,
-        `bytes`, `resets` (by reason), `refused`, `held`, `repairs`, `grip_refused`, `publish_failures`, `channels`,
-        `published`, `history_bytes`."""
-        return self._native.stats()
+        `bytes`, `resets` (by reason), `refused`, `connections` and `connections_refused` of `serve`, `held`, `repairs`,
+        `grip_refused`, `tokens_refused`, `publish_failures`, `channels`, `published`, `history_bytes`, `journal`
+        (`None` without one) with `connected`, `lag_ms`, `epochs`, `waiting` and `failed`."""
+        return self._source.native.stats()
 
-    def close(self, timeout: float = 5.0) -> int:
+    def metrics(self, *, openmetrics: bool = False) -> str:
+        """Metrics of this process as text for Prometheus: OpenMetrics 1.0, or else the older format 0.0.4. For a
+        registry of `prometheus_client` there is `evstream.prometheus`."""
+        return self._source.native.metrics(openmetrics)
+
+    def health(self) -> Health:
+        """Whether this process can serve, and what is wrong. Waits for nothing."""
+        return Health(*self._source.native.health())
+
+    def on_open(self, function: Function[StreamInfo]) -> Function[StreamInfo]:
+        """Has `function` told of each stream that opens, with a `StreamInfo`; also as a decorator. It is called on a
+        thread of evstream's, one call after the other, and must not block it."""
+        self._source.observe("open", function)
+        return function
+
+    def on_close(self, function: Function[StreamInfo]) -> Function[StreamInfo]:
+        """The same for each stream that ends, with its `reason`."""
+        self._source.observe("close", function)
+        return function
+
+    def on_publish_error(self, function: Function[PublishFailure]) -> Function[PublishFailure]:
+        """The same for each event that a GRIP proxy did not get, with a `PublishFailure`."""
+        self._source.observe("publish_error", function)
+        return function
+
+    def end_streams(self, timeout: float = 1.0) -> None:
+        """Asks the clients of all streams to come back later, and ends those that have not taken that in after
+        `timeout` seconds. Does not wait for it, and new streams can be opened meanwhile: for a server that is about to
+        stop and tells nobody."""
+        self._source.end_streams(timeout)
+
+    def close(self, timeout: float = 5.0) -> Closed:
         """Ends everything within `timeout` seconds: refuses further publishing, asks each client to come back later,
-        and delivers what waits for proxies. Gives the number of events that proxies did not get. Calling it again
-        does nothing; the end of the interpreter calls it too."""
-        self._closed = True
-        return self._native.close(timeout)
+        and delivers what waits for proxies. Says whether all has ended, and what proxies did not get; calling it again
+        waits on, and gives the same figures. The end of the interpreter calls it too. Raises `CallbackError` in a
+        function that decides on channels or answers for `serve`, whose end it would wait for."""
+        return self._source.close(timeout)
 
     def __enter__(self) -> Self:
+        self._source.reopen()
         return self
 
     def __exit__(
@@ -229,6 +299,7 @@ class Events:
         self.close()
 
     async def __aenter__(self) -> Self:
+        self._source.reopen()
         return self
 
     async def __aexit__(
@@ -237,149 +308,3 @@ class Events:
         import asyncio
 
         await asyncio.to_thread(self.close)
-
-    def _open(self, request: _native.Request, access: _native.Access) -> _native.Reply:
-        self._unheard = False
-        _process.start_logging()
-        return self._native.open(request, access)
-
-    def _check_links(self, reply: _native.Reply) -> None:
-        """Says so loudly when a stream goes to a GRIP proxy that will ask below its path, and nobody answers there."""
-        if self._grip and not (self._links_answered or self._links_missed):
-            self._links_missed = any(name == "Grip-Link" for name, _ in reply.headers)
-            if self._links_missed:
-                logger.error(
-                    "a stream was handed to a GRIP proxy, which will ask below the stream's path to repair it, but "
-                    "nothing answers there: add the middleware Events.asgi_links, Events.wsgi_links or "
-                    "evstream.django.LinksMiddleware"
-                )
-
-    def _tell_unheard(self, receipt: Receipt) -> None:
-        """Says once that a worker, such as Celery's, publishes to nobody: the streams are in the process it was forked
-        from."""
-        self._unheard = False
-        if receipt.local_only:
-            logger.warning(
-                "an event was published in a forked process that has no streams: those of other processes get it only "
-                "through a GRIP proxy, and none is configured"
-            )
-
-    def _renew(self) -> None:
-        """Begins anew in a forked child. What belongs to the parent is never freed here: its threads are not there."""
-        self._native.leak()
-        self._generation += 1
-        self._unheard = True
-        self._native = _native.Events(self._options)
-        if self._closed:
-            self._native.close(0.0)
-
-
-class _Owned:
-    """Something that belongs to the process that made it."""
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-        self._generation = events._generation
-
-    def _check_process(self) -> None:
-        if self._generation != self._events._generation:
-            kind = type(self).__name__.lower()
-            raise ForkedError(f"the {kind} belongs to the process that forked this one; make a new one after a fork")
-
-
-class Subscription(_Owned):
-    """A reader of channels inside the process: `for message in subscription`, or `async for`. Gives `Received`, and
-    `Reset` where events were missed because the reader was too slow. Also a context manager that closes it."""
-
-    def __init__(self, events: Events, native: _native.Subscription) -> None:
-        super().__init__(events)
-        self._native = native
-        self._waiting: Waiting | None = None
-
-    def next(self, timeout: float | None = None) -> Received | Reset | None:
-        """The next message; `None` when the subscription or the events are closed. Raises `DeadlineError` when there
-        was none within `timeout` seconds."""
-        left = float("inf") if timeout is None else timeout
-        while True:
-            self._check_process()
-            # In slices, so that Ctrl-C comes through.
-            ready, fields = self._native.next(max(0.0, min(left, SLICE_S)))
-            if ready:
-                return None if fields is None else from_fields(fields)
-            left -= SLICE_S
-            if left <= 0:
-                raise DeadlineError("the channels had no event in the time given")
-
-    def close(self) -> None:
-        """Ends it; whoever iterates over it comes to the end."""
-        self._native.close()
-        if self._waiting is not None:
-            self._waiting.wake()
-
-    def __iter__(self) -> Iterator[Received | Reset]:
-        return self
-
-    def __next__(self) -> Received | Reset:
-        message = self.next()
-        if message is None:
-            raise StopIteration
-        return message
-
-    def __aiter__(self) -> AsyncIterator[Received | Reset]:
-        return self
-
-    async def __anext__(self) -> Received | Reset:
-        self._check_process()
-        self._waiting = Waiting()
-        try:
-            fields = await self._waiting.next(self._native)
-        finally:
-            self._waiting = None
-        if fields is None:
-            raise StopAsyncIteration
-        return from_fields(fields)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Server(_Owned):
-    """A listening server of evstream's own. Also a context manager that closes it."""
-
-    def __init__(self, events: Events, native: _native.Server) -> None:
-        super().__init__(events)
-        self._native = native
-
-    @property
-    def address(self) -> str:
-        """Where it listens: `host:port`, or `unix:PATH`."""
-        return self._native.address
-
-    @property
-    def port(self) -> int:
-        """The port it listens on; 0 for a Unix socket."""
-        port = self.address.rpartition(":")[2]
-        return int(port) if port.isdigit() else 0
-
-    def close(self, timeout: float = 5.0) -> bool:
-        """Ends it within `timeout` seconds: takes no more connections and asks its clients to come back later. False
-        when the time was not enough."""
-        self._check_process()
-        return self._native.close(timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-SLICE_S = 0.2
-_encode: Callable[[Any], str] = _json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

@@ -1,4 +1,4 @@
-"""What a subscription gives."""
+"""What subscriptions, observers and `close` give."""
 
 from __future__ import annotations
 
@@ -32,9 +32,56 @@ class Reset:
     position: str
 
 
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream that has opened or ended."""
+
+    channels: list[str]
+    user: str | None
+    """As the application said with `Access(user=...)`."""
+    address: str | None
+    """The client's, where it is known."""
+    reason: str | None
+    """Why it ended: `client`, `write-timeout`, `slow`, `max-age`, `shutdown` or `dropped`; `None` of an open one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFailure:
+    """An event that a GRIP proxy, or the journal, did not get."""
+
+    proxy: str | None
+    """Its control URI; `None` when it was the journal."""
+    channel: str
+    """By its name on the proxy or in the journal."""
+    position: str | None
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What closing has come to."""
+
+    ended: bool
+    """Whether all threads of the events and all calls of the application's functions have ended."""
+    undelivered: int
+    """Events that the journal, or GRIP proxies, did not get, counted once for each proxy."""
+
+
 Fields: TypeAlias = "tuple[str, str | None, str, str] | tuple[list[str], str]"
 
 
 def from_fields(fields: Fields) -> Received | Reset:
     """A message from what the core gives, which is that of one or of the other."""
     return Received(*fields) if len(fields) == 4 else Reset(*fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the process can serve."""
+
+    ready: bool
+    """Whether new clients should be sent to it."""
+    live: bool
+    """Whether it can still recover by itself, or should be started anew."""
+    problems: list[str]
+    """What is wrong, in words for people; also what does not keep clients away."""

@@ -1,7 +1,7 @@
 """The native half of evstream, checked against the module by mypy.stubtest."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 from typing_extensions import Self
 
@@ -10,23 +10,32 @@ from ._messages import Fields
 
 __all__ = [
     "Access",
+    "Asked",
+    "Channel",
+    "Ended",
     "Events",
+    "Heeding",
+    "Jwt",
+    "PublicChannels",
     "Pull",
     "Receipt",
     "Reply",
     "Request",
     "Server",
     "Subscription",
+    "Tickets",
     "Waiter",
     "Wakeups",
     "__version__",
     "end_waiting",
+    "has_hung_up",
     "is_link",
-    "next_log_records",
     "options",
     "reset_after_fork",
     "set_log_level",
+    "signal_log_records",
     "stop_logging",
+    "take_log_records",
 ]
 
 __version__: str
@@ -35,11 +44,54 @@ __version__: str
 class Access:
     """Whether a client gets a stream, and of which channels."""
 
-    def __new__(cls, channels: Sequence[str] | None = None, *, user: str | None = None) -> Self: ...
+    def __new__(
+        cls,
+        channels: Literal[True] | str | Iterable[str],
+        *,
+        user: str | None = None,
+        expires_at: float | None = None,
+        since: str | None = None,
+        greet: Sequence[dict[str, Any]] | None = None,
+    ) -> Self: ...
     @staticmethod
     def forbid(text: str = "you may not read these channels") -> Access: ...
     @staticmethod
     def fail(text: str = "the application failed") -> Access: ...
+
+@final
+class Jwt:
+    """Tokens that are accepted, and from where: give it to a mount in place of channels."""
+
+    def __new__(
+        cls,
+        key: str | Iterable[str],
+        *,
+        issuer: str | None = None,
+        audience: str | Iterable[str] | None = None,
+        cookie: str | None = None,
+    ) -> Self: ...
+
+@final
+class PublicChannels:
+    """Channels that anybody may read, each by its name, or by how its name begins: give it to a mount in place of
+    channels, for those of them that clients name. `PublicChannels("clock", "news-*")`; `*` is every channel."""
+
+    def __new__(cls, *channels: str) -> Self: ...
+    def access(self, named: Sequence[str]) -> Access: ...
+
+@final
+class Tickets:
+    """Tickets of one kind: what `Events.ticket` makes with them, a mount takes that has them in place of channels."""
+
+    def __new__(cls, name: str, *, open_within: int = 30, lasts: int = 3600) -> Self: ...
+
+@final
+class Channel:
+    @property
+    def streams(self) -> int: ...
+    def publish(
+        self, data: str, event: str | None = None, retry_ms: int | None = None, comment: str | None = None
+    ) -> Receipt: ...
 
 @final
 class Events:
@@ -52,21 +104,46 @@ class Events:
         retry_ms: int | None = None,
         comment: str | None = None,
     ) -> Receipt: ...
-    def screen(self, request: Request) -> Reply | None: ...
-    def open(self, request: Request, access: Access) -> Reply: ...
+    def user_channel(self, user: str) -> str: ...
+    def screen(self, request: Request) -> Reply | Asked: ...
+    def open(self, asked: Asked, access: Access) -> Reply: ...
+    def jwt_access(self, jwt: Jwt, request: Request, named: Sequence[str]) -> Access: ...
+    def ticket(self, tickets: Tickets, access: Access) -> str: ...
+    def ticket_access(self, tickets: Tickets, request: Request, named: Sequence[str]) -> Access: ...
     def subscribe(self, channels: Sequence[str]) -> Subscription: ...
     def serve(
         self,
         address: str,
-        path: str,
-        channels: Sequence[str] | None = None,
-        authorize: Callable[[Request], Access] | None = None,
+        mounts: Sequence[
+            tuple[str, Sequence[str] | None, Callable[[Request, list[str]], Access] | None, Jwt | Tickets | None]
+        ],
+        fallback: Callable[[Request, bytes], tuple[int, str, bytes]] | None,
+        publishers: Sequence[str] | None,
+        reports: Sequence[tuple[str, Callable[[Request, list[str]], Access] | None] | None],
     ) -> Server: ...
+    def channel(self, name: str) -> Channel: ...
+    def position(self) -> str: ...
+    def reopen(self, user: str | None, channel: str | None, stream: str | None, everyone: bool) -> Ended: ...
+    def disconnect(
+        self, text: str, user: str | None, channel: str | None, stream: str | None, everyone: bool
+    ) -> Ended: ...
+    def observe(self) -> None: ...
+    def take_notices(self) -> tuple[list[tuple[Any, ...]], int]: ...
     def stats(self) -> dict[str, Any]: ...
+    def metrics(self, openmetrics: bool) -> str: ...
+    def health(self) -> tuple[bool, bool, list[str]]: ...
+    @property
+    def has_grip(self) -> bool: ...
+    @property
+    def has_journal(self) -> bool: ...
+    @property
+    def delivery_timeout(self) -> float: ...
+    @property
+    def write_timeout(self) -> float: ...
     @property
     def has_streams(self) -> bool: ...
     def end_streams(self, timeout: float) -> None: ...
-    def close(self, timeout: float) -> int: ...
+    def close(self, timeout: float) -> tuple[bool, int]: ...
     def leak(self) -> None: ...
 
 @final
@@ -74,17 +151,34 @@ class Receipt:
     """Where an event went."""
 
     @property
-    def position(self) -> str:
-        """The place of the event, which clients see as its `id`."""
+    def position(self) -> str | None:
+        """The place of the event, which clients see as its `id`; `None` while a journal does not have it yet."""
     @property
     def streams(self) -> int:
         """Streams and subscriptions of this process that will get it. Those of other processes are not counted, and get
-        it only through a GRIP proxy."""
+        it only through a journal or a GRIP proxy."""
     @property
     def local_only(self) -> bool:
-        """Whether no GRIP proxy is configured, so that only streams of this process get it."""
+        """Whether neither a journal nor a GRIP proxy is configured, so that only streams of this process get it."""
     def wait(self, timeout: float = 10.0) -> list[tuple[str, EvstreamError | None]]: ...
     def poll(self, waiter: Waiter) -> tuple[bool, list[tuple[str, EvstreamError | None]]]: ...
+
+@final
+class Ended:
+    """Streams that were ended: those of this process at once, others by the journal."""
+
+    @property
+    def local_only(self) -> bool:
+        """Whether only streams of this process have ended, for want of a journal."""
+    def wait(self, timeout: float = 10.0) -> None: ...
+    def poll(self, waiter: Waiter) -> tuple[bool, None]: ...
+
+@final
+class Asked:
+    @property
+    def channels(self) -> list[str]: ...
+    @property
+    def client(self) -> str | None: ...
 
 @final
 class Request:
@@ -126,7 +220,14 @@ class Pull:
     def next(self, timeout: float) -> bytes | None: ...
     def poll(self, waiter: Waiter) -> tuple[bool, bytes | None]: ...
     def finish(self) -> bytes | None: ...
-    def close(self, by_client: bool) -> None: ...
+    def close(self, reason: str = "dropped") -> None: ...
+
+@final
+class Heeding:
+    def __new__(cls, signals: Sequence[int], timeout: float) -> Self: ...
+    @property
+    def is_over(self) -> bool: ...
+    def close(self) -> None: ...
 
 @final
 class Subscription:
@@ -152,9 +253,11 @@ class Waiter:
     def wake(self) -> None: ...
 
 def end_waiting() -> int: ...
+def has_hung_up(fd: int) -> bool: ...
 def is_link(path: str) -> bool: ...
-def next_log_records(timeout: float) -> list[tuple[int, str, str]] | None: ...
 def options() -> list[tuple[str, str, str]]: ...
 def reset_after_fork() -> None: ...
 def set_log_level(level: int) -> None: ...
+def signal_log_records(fd: int) -> None: ...
 def stop_logging() -> None: ...
+def take_log_records() -> list[tuple[int, str, str]]: ...

@@ -30,7 +30,7 @@ class HttpRequest:
         self.headers = headers
         """Headers by their names in lower case; the last of those with the same name."""
         self.client = client
-        """The client's address, where it is known."""
+        """The client's address, where it is known; behind `trusted_proxies` what these say."""
         self.context = context
         """The ASGI scope or WSGI environ, in which middleware leaves what it knows, such as a session."""
 
@@ -58,8 +58,18 @@ class HttpRequest:
     def from_scope(cls, scope: Mapping[str, Any]) -> HttpRequest:
         """From an ASGI scope."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        query, client = scope.get("query_string", b"").decode("latin-1"), scope.get("client")
-        return cls(scope["method"], scope["path"], query, headers, client[0] if client else None, scope)
+        client = scope.get("client")
+        return cls(scope["method"], scope["path"], query_of(scope), headers, client[0] if client else None, scope)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, Any]) -> HttpRequest:
+        """From a WSGI environ."""
+        found = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
+        headers = {name.replace("_", "-").lower(): str(value) for name, value in found}
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path = path.encode("latin-1").decode("utf-8", "replace")
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        return cls(method, path, query, headers, environ.get("REMOTE_ADDR"), environ)
 
     @classmethod
     def from_native(cls, request: _native.Request) -> HttpRequest:
@@ -67,3 +77,9 @@ class HttpRequest:
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         path = urllib.parse.unquote(request.path)
         return cls(request.method, path, request.query, headers, request.peer, {})
+
+
+def query_of(scope: Mapping[str, Any]) -> str:
+    """The query of an ASGI scope, which is text where Django's test client has made it."""
+    query: bytes | str = scope.get("query_string", b"")
+    return query if isinstance(query, str) else query.decode("latin-1")

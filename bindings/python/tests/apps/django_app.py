@@ -1,5 +1,6 @@
 """The same streams in Django: settings, URLs and applications for WSGI and ASGI in one file."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -10,7 +11,17 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
-from resting import is_resting
+
+import evstream.django
+from evstream import Access, Forbidden
+from evstream.django import send_event
+from evstream.django.channelmanager import DefaultChannelManager
+
+
+class Channels(DefaultChannelManager):
+    def can_read_channel(self, user, channel):
+        return channel != "secret"
+
 
 if not settings.configured:
     sys.modules["django_app"] = sys.modules[__name__]
@@ -28,6 +39,7 @@ if not settings.configured:
             "django_app.leave_a_mark",
         ],
         EVSTREAM={
+            "grip_sole_publisher": True,
             "adopt": os.environ.get("ADOPT", "1") == "1",
             "write_timeout_ms": int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
             "keep_alive_ms": int(os.environ.get("KEEP_ALIVE_MS", "20000")),
@@ -37,16 +49,7 @@ if not settings.configured:
     )
     django.setup()
 
-import evstream.django
-from evstream import Access, Forbidden
-from evstream.django import DefaultChannelManager, get_events, send_event
-
-events = get_events()
-
-
-class Channels(DefaultChannelManager):
-    def can_read_channel(self, user, channel):
-        return channel != "secret"
+events = evstream.django.events()
 
 
 def leave_a_mark(get_response):
@@ -86,6 +89,10 @@ def decide(request):
             return True
         case "none":
             return None
+        case "empty":
+            return []
+        case "mistyped":
+            return {"x": True}
     return ["asked"]
 
 
@@ -109,8 +116,8 @@ urlpatterns = [
     path("decided", events.django(decide_later)),
     path("decided-sync", events.django(decide)),
     path("publish/<channel>", publish),
+    path("close", csrf_exempt(lambda request: JsonResponse(dataclasses.asdict(events.close())))),
     path("stats", lambda request: JsonResponse(events.stats())),
-    path("resting", lambda request: JsonResponse(is_resting(), safe=False)),
 ]
 
 if os.environ.get("INTERFACE") == "asgi":

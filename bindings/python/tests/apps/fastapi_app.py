@@ -1,7 +1,9 @@
 """Streams in FastAPI: mounted, and as responses of routes with dependencies and middleware."""
 
 import asyncio
+import dataclasses
 import os
+import signal
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
@@ -12,6 +14,7 @@ from evstream import Access, Events, Forbidden
 
 events = Events(
     grip=os.environ.get("GRIP_URL"),
+    grip_sole_publisher=True,
     adopt=os.environ.get("ADOPT", "1") == "1",
     write_timeout_ms=int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
     keep_alive_ms=int(os.environ.get("KEEP_ALIVE_MS", "20000")),
@@ -54,7 +57,34 @@ async def decide(request: Request):
             return True
         case "none":
             return None
+        case "empty":
+            return []
+        case "mistyped":
+            return {"x": True}
     return ["asked"]
+
+
+late = 0
+
+
+async def decide_late(request: Request):
+    """Decides when uvicorn has long begun to stop."""
+    global late
+    late += 1
+    server = signal.getsignal(signal.SIGTERM).__self__
+    while not server.should_exit or server.servers[0].is_serving():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    return ["late"]
+
+
+@app.get("/decided-late")
+async def decided_late(request: Request):
+    return events.response(request, channels=decide_late)
+
+
+@app.get("/late")
+async def count_late():
+    return late
 
 
 @app.get("/decided")
@@ -71,6 +101,11 @@ async def decided_sync(request: Request):
 async def publish(channel: str, request: Request):
     receipt = await events.apublish(channel, await request.json(), event="message")
     return {"id": receipt.position, "streams": receipt.streams, "proxies": receipt.wait(0)}
+
+
+@app.post("/close")
+def close():
+    return dataclasses.asdict(events.close())
 
 
 @app.get("/stats")

@@ -1,14 +1,15 @@
 """The same streams in Flask."""
 
+import dataclasses
 import os
 
 from flask import Flask, abort, jsonify, request
-from resting import is_resting
 
 from evstream import Access, Events, Forbidden
 
 events = Events(
     grip=os.environ.get("GRIP_URL"),
+    grip_sole_publisher=True,
     adopt=os.environ.get("ADOPT", "1") == "1",
     write_timeout_ms=int(os.environ.get("WRITE_TIMEOUT_MS", "30000")),
     keep_alive_ms=int(os.environ.get("KEEP_ALIVE_MS", "20000")),
@@ -43,6 +44,10 @@ def decide(request):
             return True
         case "none":
             return None
+        case "empty":
+            return []
+        case "mistyped":
+            return {"x": True}
     return ["asked"]
 
 
@@ -60,14 +65,14 @@ def publish(channel):
     return jsonify(id=receipt.position, streams=receipt.streams, proxies=receipt.wait())
 
 
+@app.post("/close")
+def close():
+    return dataclasses.asdict(events.close())
+
+
 @app.get("/stats")
 def stats():
     return jsonify(events.stats())
-
-
-@app.get("/resting")
-def resting():
-    return jsonify(is_resting())
 
 
 @app.after_request

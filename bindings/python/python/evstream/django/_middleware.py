@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
 
 from .. import _native
-from ._settings import get_events
-from ._view import raw_path, to_request, to_response
+from .._mounts.django import raw_path, to_request, to_response
+from ._settings import events
 
 
-@sync_and_async_middleware
-def LinksMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+class LinksMiddleware:
     """Middleware; it belongs before what needs a user."""
-    events = get_events()
-    events._links_answered = True
 
-    def answer(request: HttpRequest) -> HttpResponseBase | None:
-        if not _native.is_link(raw_path(request)):
-            return None
-        reply = events._native.screen(to_request(request))
-        return None if reply is None else to_response(events, reply, request)
+    sync_capable = True
+    async_capable = True
 
-    if inspect.iscoroutinefunction(get_response):
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        self._source = events()._source
+        self._source.advice.links_answered = True
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
 
-        async def amiddleware(request: HttpRequest) -> HttpResponseBase:
-            response: HttpResponseBase = answer(request) or await get_response(request)
-            return response
+    def __call__(self, request: HttpRequest) -> Any:
+        """A response, or what is to be awaited for it."""
+        return self._aanswer(request) if self._is_async else self._answer(request) or self._get_response(request)
 
-        return amiddleware
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = answer(request) or get_response(request)
+    async def _aanswer(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = self._answer(request) or await self._get_response(request)
         return response
 
-    return middleware
+    def _answer(self, request: HttpRequest) -> HttpResponseBase | None:
+        if not _native.is_link(raw_path(request)):
+            return None
+        reply = self._source.screen(to_request(request))
+        return to_response(self._source, reply, request) if isinstance(reply, _native.Reply) else None

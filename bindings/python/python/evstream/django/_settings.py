@@ -19,11 +19,9 @@ from .._events import Events
 if TYPE_CHECKING:
     from .channelmanager import ChannelManagerBase
 
-OWN_SETTINGS = ("adopt", "channel_manager", "json")
-
 
 @functools.cache
-def get_events() -> Events:
+def events() -> Events:
     """The project's events, made from its settings when first asked for."""
     options = dict(_inherited())
     options.update(_section())
@@ -35,7 +33,7 @@ def get_events() -> Events:
 
 
 @functools.cache
-def get_channel_manager() -> ChannelManagerBase:
+def channel_manager() -> ChannelManagerBase:
     """The project's channel manager."""
     from .channelmanager import DefaultChannelManager
 
@@ -74,6 +72,10 @@ def _inherited() -> dict[str, Any]:
     if prefix := getattr(settings, "GRIP_PREFIX", None):
         # django-eventstream puts its own prefix behind the one of django-grip.
         found["grip_prefix"] = f"{prefix}events-"
+    if getattr(settings, "GRIP_PROXY_REQUIRED", False):
+        found["grip_required"] = True
+    if key := getattr(settings, "GRIP_VERIFY_KEY", None):
+        found["grip_verify_key"] = key.decode() if isinstance(key, bytes) else key
     return found
 
 

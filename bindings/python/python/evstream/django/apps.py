@@ -1,8 +1,10 @@
 """`INSTALLED_APPS = ["evstream.django"]`: wrong settings are told when the application starts."""
 
 from django.apps import AppConfig
+from django.core import checks
 
-from ._settings import get_events
+from ._settings import channel_manager, events
+from .checks import check_settings
 
 
 class EvstreamConfig(AppConfig):
@@ -13,4 +15,6 @@ class EvstreamConfig(AppConfig):
     verbose_name = "Event streams"
 
     def ready(self) -> None:
-        get_events()
+        events()
+        channel_manager()
+        checks.register(check_settings)

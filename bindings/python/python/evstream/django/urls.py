@@ -3,7 +3,7 @@ which GRIP proxies repair them."""
 
 from django.urls import path, re_path
 
-from ._view import stream
+from ._stream import stream
 
 app_name = "evstream"
 urlpatterns = [

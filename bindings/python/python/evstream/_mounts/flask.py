@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 from werkzeug.datastructures import Headers
 
-from . import _wsgi
-from ._channels import Channels, Rule
-
-if TYPE_CHECKING:
-    from ._events import Events
+from .._access import Channels, Rule
+from .._source import Source
+from .wsgi import Body, to_request
 
 
-def view(events: Events, channels: Channels) -> Callable[..., flask.Response]:
+def view(source: Source, channels: Channels) -> Callable[..., flask.Response]:
     """A view function. What `after_request` functions set on its response is sent along."""
     rule = Rule(channels)
 
     def stream(**parameters: Any) -> flask.Response:
         environ = flask.request.environ
-        reply = _wsgi.answer(events, rule, flask.request, parameters, environ)
-        events._check_links(reply)
+        reply = source.reply_to(to_request(environ), rule, flask.request, parameters, exact=True)
         if not reply.is_stream:
             return flask.Response(reply.body, reply.status, reply.headers)
         # Passed through, so that the server has our own iterable in its hands.
-        body = _wsgi.Body(events, reply, environ)
+        body = Body(source, reply, environ)
         headers = [*reply.headers, ("Content-Encoding", "identity")]
         return StreamResponse(body, reply.status, headers, direct_passthrough=True)
 

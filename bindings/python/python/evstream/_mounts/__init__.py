@@ -1,0 +1,1 @@
+"""Streams in servers and frameworks. Each framework is imported by its own module here, and by nobody else."""
