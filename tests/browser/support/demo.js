@@ -91,7 +91,7 @@ class Demo {
     return withDeadline(STOP_TIMEOUT_MS, late, resolve => this.#exit.then(resolve))
   }
 
-  /** Ends the demo without a chance to say goodbye. */
+  /** Ends the demo without a chance to close its streams. */
   kill () {
     this.#signal('SIGKILL')
     return this.#exit
