@@ -71,7 +71,7 @@ def join(room: str, name: User) -> dict[str, str]:
 
 
 @app.post("/rooms/{room}/messages")
-def say(room: str, message: Message, name: User) -> dict[str, str]:
+def say(room: str, message: Message, name: User) -> dict[str, str | None]:
     """Says something in a room."""
     check(room)
     if not may_read(name, room):

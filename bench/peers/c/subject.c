@@ -16,7 +16,7 @@ typedef struct channel {
   uint64_t published;
 } channel;
 
-static evs_events *events;
+static evs_hub *hub;
 static channel channels[MAX_CHANNELS];
 static size_t channels_len;
 static char *data;
@@ -65,7 +65,7 @@ static uint64_t publish(channel *to, size_t bytes) {
   event.data.len = len;
   evs_error *error = NULL;
   uint64_t start = now_ns();
-  evs_status status = evs_events_publish(events, to->name, to->name_len, &event, NULL, &error);
+  evs_status status = evs_hub_publish(hub, to->name, to->name_len, &event, NULL, &error);
   uint64_t took = now_ns() - start;
   check(status, error);
   return took;
@@ -154,17 +154,17 @@ int main(void) {
   evs_server *server = NULL;
   evs_error *error = NULL;
   check(evs_check_abi(EVS_ABI_VERSION, &error), error);
-  check(evs_events_new(NULL, &events, &error), error);
-  check(evs_server_new(events, &server, &error), error);
+  check(evs_hub_new(NULL, &hub, &error), error);
+  check(evs_server_new(hub, &server, &error), error);
   check(evs_server_mount(server, EVS_LITERAL("/events/"), &error), error);
   check(evs_server_listen(server, EVS_LITERAL("127.0.0.1:0"), &error), error);
   printf("READY %s /events/?channel={channel}\n", evs_server_address(server).ptr);
   fflush(stdout);
   char line[MAX_LINE_BYTES];
   while (fgets(line, sizeof line, stdin) != NULL && strcmp(line, "quit\n") != 0) obey(line);
-  evs_events_close(events, 2000, NULL, NULL);
+  evs_hub_close(hub, 2000, NULL, NULL);
   evs_server_free(server);
-  evs_events_free(events);
+  evs_hub_free(hub);
   free(data);
   return 0;
 }

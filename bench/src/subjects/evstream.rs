@@ -13,7 +13,7 @@ pub(super) fn serve() -> Result<()> {
         events.server().mount(Mount::new("/events/")).bind("127.0.0.1:0").context("cannot listen")?;
     let Address::Tcp(address) = *server.address() else { bail!("the server does not listen on TCP") };
     obey(&events, Ready::at(address, "/events/?channel={channel}"))?;
-    events.close(CLOSE_TIMEOUT);
+    events.close(CLOSE_TIMEOUT).unwrap();
     Ok(())
 }
 

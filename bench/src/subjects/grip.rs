@@ -40,7 +40,7 @@ pub(super) fn publish() -> Result<()> {
     let events = Events::new(Config::new().grip_from_env())?;
     let publisher = Publisher { events: events.clone(), sent: Vec::new() };
     obey(publisher, Ready { pid: Some(id()), ..Ready::at(control, "/") })?;
-    events.close(Duration::from_secs(2));
+    events.close(Duration::from_secs(2)).unwrap();
     Ok(())
 }
 

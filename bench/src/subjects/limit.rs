@@ -40,7 +40,7 @@ struct Limit {
 impl Publish for Limit {
     fn publish(&mut self, channel: &str, data: &str) -> Result<()> {
         self.published += 1;
-        let event = format!("id: 00000001-{:012x}\nevent: {EVENT_NAME}\ndata: {data}\n\n", self.published);
+        let event = format!("event: {EVENT_NAME}\ndata: {data}\nid: 00000001-{:012x}\n\n", self.published);
         self.chunk.clear();
         write!(self.chunk, "{:x}\r\n{event}\r\n", event.len())?;
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);

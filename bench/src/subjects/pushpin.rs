@@ -17,14 +17,14 @@ use super::{
 pub(super) fn serve() -> Result<()> {
     let [http, control] = free_ports()?;
     let url = format!("http://127.0.0.1:{control}?verify-key={SIG_KEY}");
-    let events = Events::new(Config::new().grip(vec![url.into()]))?;
+    let events = Events::new(Config::new().grip(vec![url.into()]).grip_sole_publisher(true))?;
     let server =
         events.server().mount(Mount::new("/events/")).bind("127.0.0.1:0").context("cannot listen")?;
     let Address::Tcp(origin) = *server.address() else { bail!("the server does not listen on TCP") };
     let pushpin = Pushpin::start(http, control, Some(origin))?;
     let ready = Ready { opening: Some(OPENING), ..Ready::at(pushpin.http, "/events/?channel={channel}") };
     obey(&events, ready)?;
-    events.close(Duration::from_secs(2));
+    events.close(Duration::from_secs(2)).unwrap();
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* Where the page is; the Makefile says it. */
@@ -27,8 +28,8 @@ static const file FILES[] = {
     {"/stream.js", "stream.js", "text/javascript; charset=utf-8"},
 };
 
-static evs_status start(evs_events **events, evs_server **server, evs_error **error);
-static evs_status tick(const evs_events *events, evs_error **error);
+static evs_status start(evs_hub **hub, evs_server **server, evs_error **error);
+static evs_status tick(evs_hub *hub, evs_error **error);
 static void respond(void *user_data, const evs_request *request, evs_response *response);
 
 int main(void) {
@@ -39,37 +40,37 @@ int main(void) {
   sigaddset(&stop, SIGTERM);
   sigprocmask(SIG_BLOCK, &stop, NULL);
 
-  evs_events *events = NULL;
+  evs_hub *hub = NULL;
   evs_server *server = NULL;
   evs_error *error = NULL;
-  evs_status status = start(&events, &server, &error);
+  evs_status status = start(&hub, &server, &error);
   if (status == EVS_STATUS_OK) {
     const char *address = evs_server_address(server).ptr;
     printf("Listening on http://%s/\n", address);
     printf("Try: curl -N 'http://%s/events/?channel=clock'\n", address);
     fflush(stdout);
     const struct timespec second = {.tv_sec = 1};
-    do status = tick(events, &error);
+    do status = tick(hub, &error);
     while (status == EVS_STATUS_OK && sigtimedwait(&stop, NULL, &second) < 0);
   }
   if (status != EVS_STATUS_OK) fprintf(stderr, "%s\n", evs_error_message(error));
   evs_error_free(error);
-  evs_events_close(events, 2000, NULL, NULL); /* clients are asked to come back */
+  evs_hub_close(hub, 2000, NULL, NULL); /* clients are asked to come back */
   evs_server_free(server);
-  evs_events_free(events);
+  evs_hub_free(hub);
   return status == EVS_STATUS_OK ? 0 : 1;
 }
 
-static evs_status start(evs_events **events, evs_server **server, evs_error **error) {
+static evs_status start(evs_hub **hub, evs_server **server, evs_error **error) {
   evs_config *config = NULL;
   evs_status status = evs_config_new(&config, error);
   if (status == EVS_STATUS_OK) status = evs_config_grip_from_env(config, error);
-  if (status == EVS_STATUS_OK) status = evs_events_new(config, events, error);
+  if (status == EVS_STATUS_OK) status = evs_hub_new(config, hub, error);
   evs_config_free(config);
-  if (status == EVS_STATUS_OK) status = evs_server_new(*events, server, error);
+  if (status == EVS_STATUS_OK) status = evs_server_new(*hub, server, error);
   /* The stream itself: clients choose the channels with ?channel=. */
   if (status == EVS_STATUS_OK) status = evs_server_mount(*server, EVS_LITERAL("/events/"), error);
-  if (status == EVS_STATUS_OK) status = evs_server_fallback(*server, respond, *events, NULL, error);
+  if (status == EVS_STATUS_OK) status = evs_server_fallback(*server, respond, *hub, NULL, error);
   if (status != EVS_STATUS_OK) return status;
   const char *port = getenv("PORT");
   char address[64];
@@ -78,19 +79,19 @@ static evs_status start(evs_events **events, evs_server **server, evs_error **er
 }
 
 /* Publishes an object with one member, as JSON. */
-static evs_status publish(const evs_events *events, const char *channel, const char *name, json_t *object,
+static evs_status publish(evs_hub *hub, const char *channel, const char *name, json_t *object,
                           evs_receipt *receipt, evs_error **error) {
   char *data = json_dumps(object, JSON_COMPACT);
   evs_event event = EVS_EVENT_INIT;
   event.name = evs_str_z(name);
   event.data = evs_str_z(data);
-  evs_status status = evs_events_publish(events, channel, strlen(channel), &event, receipt, error);
+  evs_status status = evs_hub_publish(hub, channel, strlen(channel), &event, receipt, error);
   free(data);
   json_decref(object);
   return status;
 }
 
-static evs_status tick(const evs_events *events, evs_error **error) {
+static evs_status tick(evs_hub *hub, evs_error **error) {
   struct timespec now;
   struct tm utc;
   char second[32], text[64];
@@ -98,7 +99,7 @@ static evs_status tick(const evs_events *events, evs_error **error) {
   gmtime_r(&now.tv_sec, &utc);
   strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &utc);
   snprintf(text, sizeof text, "%s.%03ldZ", second, now.tv_nsec / 1000000);
-  return publish(events, "clock", "time", json_pack("{s:s}", "time", text), NULL, error);
+  return publish(hub, "clock", "time", json_pack("{s:s}", "time", text), NULL, error);
 }
 
 static int is(evs_str text, const char *other) {
@@ -121,7 +122,7 @@ static void answer_json(evs_response *response, unsigned status, const char *nam
 }
 
 /* Publishes what was posted. */
-static void publish_message(const evs_events *events, const evs_request *request, evs_response *response) {
+static void publish_message(evs_hub *hub, const evs_request *request, evs_response *response) {
   evs_bytes body = evs_request_body(request);
   json_t *posted = json_loadb((const char *)body.ptr, body.len, 0, NULL);
   json_t *text = json_object_get(posted, "text");
@@ -130,7 +131,7 @@ static void publish_message(const evs_events *events, const evs_request *request
   } else {
     evs_receipt receipt = EVS_RECEIPT_INIT;
     evs_error *error = NULL;
-    evs_status status = publish(events, "messages", "message", json_pack("{s:O}", "text", text), &receipt, &error);
+    evs_status status = publish(hub, "messages", "message", json_pack("{s:O}", "text", text), &receipt, &error);
     if (status == EVS_STATUS_OK) answer_json(response, 200, "id", receipt.position);
     else answer_json(response, 400, "error", evs_error_message(error));
     evs_error_free(error);
@@ -139,23 +140,26 @@ static void publish_message(const evs_events *events, const evs_request *request
 }
 
 static void send_file(const file *asked, evs_response *response) {
-  char path[4096], body[65536];
+  char path[4096];
+  struct stat about;
   snprintf(path, sizeof path, "%s/%s", PAGE, asked->name);
   FILE *stream = fopen(path, "rb");
-  if (stream == NULL) {
+  char *body = stream != NULL && fstat(fileno(stream), &about) == 0 ? (char *)malloc((size_t)about.st_size + 1) : NULL;
+  if (body != NULL) {
+    answer(response, 200, asked->type, body, fread(body, 1, (size_t)about.st_size, stream));
+  } else {
     perror(path);
     evs_response_set_status(response, 500, NULL);
-    return;
   }
-  answer(response, 200, asked->type, body, fread(body, 1, sizeof body, stream));
-  fclose(stream);
+  free(body);
+  if (stream != NULL) fclose(stream);
 }
 
 /* Whatever is asked for but the stream. Several threads may be here at the same time. */
 static void respond(void *user_data, const evs_request *request, evs_response *response) {
   evs_str method = evs_request_method(request), path = evs_request_path(request);
   if (is(method, "POST") && is(path, "/messages/")) {
-    publish_message((const evs_events *)user_data, request, response);
+    publish_message((evs_hub *)user_data, request, response);
   } else if (is(method, "GET")) {
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
       if (is(path, FILES[i].path)) send_file(&FILES[i], response);

@@ -7,8 +7,8 @@ import { Events, EvstreamError } from 'evstream'
 const events = new Events({ grip: process.env.GRIP_URL })
 const app = express()
 
-// The stream itself: clients choose the channels with `?channel=`.
-app.get('/events/', events.express())
+// The stream itself: clients choose among these channels with `?channel=`.
+app.get('/events/', events.express({ public: ['clock', 'messages'] }))
 
 app.post('/messages/', express.json(), express.urlencoded({ extended: false }), async (req, res) => {
   const { text } = req.body ?? {}

@@ -9,7 +9,7 @@ const MAX_DELAY_MS = 30_000
  *
  * The browser itself comes back after a lost connection, with the last position it saw. It gives up for good where a server
  * or proxy answers anything but a stream (a 502 while the application restarts): then this opens a new EventSource, with the
- * position in the URL. Only a `stream-error` ends it; `connect` starts again from there.
+ * position in the URL. Only a `stream-error` ends it, which asks for no more; `connect` starts again from there.
  *
  * `on` has one function for each thing that can be told: `status(status)`, `open({ channels, position, again })`,
  * `lost()`, `reset({ channels, reason, position })`, `error({ condition, text })`, `stopped()`, `keepAlive()` and
@@ -23,7 +23,6 @@ export class Stream {
   #on
   #opened = false // since the page was loaded
   #tries = 0 // since the stream was last open
-  #refused = false // by a `stream-error`
 
   constructor (path, { channels, names, on }) {
     this.#path = path
@@ -33,7 +32,6 @@ export class Stream {
   }
 
   connect () {
-    this.#refused = false
     this.#tries = 0
     this.#setStatus()
     this.#openSource()
@@ -53,8 +51,10 @@ export class Stream {
       this.#on.reset({ channels: listOf(data.channels), reason: String(data.reason), position })
     })
     listen('stream-error', ({ data }) => {
-      this.#refused = true
+      source.close()
       this.#on.error({ condition: String(data.condition), text: String(data.text) })
+      this.#on.stopped()
+      this.#on.status('stopped')
     })
     listen('keep-alive', () => this.#on.keepAlive())
     for (const name of this.#names) listen(name, ({ data, position }) => this.#on.event({ name, data, position }))
@@ -64,12 +64,7 @@ export class Stream {
 
   #failed (source) {
     const closed = source.readyState === EventSource.CLOSED
-    if (closed && this.#refused) {
-      this.#on.stopped()
-      this.#on.status('stopped')
-      return
-    }
-    if (this.#tries === 0 && this.#opened && !this.#refused) this.#on.lost()
+    if (this.#tries === 0 && this.#opened) this.#on.lost()
     this.#tries += 1
     this.#setStatus()
     if (closed) setTimeout(() => this.#openSource(), delayMs(this.#tries))

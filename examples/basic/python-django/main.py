@@ -32,7 +32,7 @@ application = get_wsgi_application()
 
 import evstream.django  # noqa: E402 - needs the settings
 from evstream import ClosedError, EvstreamError  # noqa: E402
-from evstream.django import get_events, send_event  # noqa: E402
+from evstream.django import events, send_event  # noqa: E402
 
 
 @csrf_exempt
@@ -92,7 +92,7 @@ def main() -> None:
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        get_events().close()
+        events().close()
 
 
 if __name__ == "__main__":

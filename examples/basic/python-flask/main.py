@@ -25,7 +25,7 @@ app.add_url_rule("/events/", view_func=events.flask())
 
 
 @app.post("/messages/")
-def publish_message() -> tuple[dict[str, str], int]:
+def publish_message() -> tuple[dict[str, str | None], int]:
     """Publishes what was posted, as a form or as JSON."""
     fields = request.get_json(silent=True) if request.is_json else request.form
     text = fields.get("text") if isinstance(fields, Mapping) else None

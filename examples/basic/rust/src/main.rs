@@ -3,7 +3,7 @@
 //! `PORT` chooses the port (default 8000, 0 takes a free one). `GRIP_URL`, and `GRIP_VERIFY_KEY` where the URL has no
 //! `verify-key`, name a GRIP proxy in front, if there is one.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::IntoFuture, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get, post},
+    serve::ListenerExt,
 };
 use evstream::{Access, Config, Event, Events};
 use serde::Deserialize;
@@ -37,14 +38,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     tokio::spawn(tick(events.clone()));
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let closing = events.clone();
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            stop_signal().await;
-            // Streams never end by themselves: end them, and the server has nothing left to wait for.
-            closing.close(Duration::from_secs(2));
-        })
-        .await?;
+    // hyper waits for a client that has vanished, or does not read, as long as the system does.
+    let tuning = events.clone();
+    let listener = listener.tap_io(move |connection| drop(tuning.tune(connection)));
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        stop_signal().await;
+        // Streams never end by themselves: end them, and the server has nothing left to wait for.
+        drop(tokio::task::spawn_blocking(move || events.close(Duration::from_secs(1))).await);
+    });
+    tokio::select! {
+        served = server.into_future() => served?,
+        // Nothing left, that is, but clients that do not read.
+        () = async { stop_signal().await; tokio::time::sleep(Duration::from_millis(1_500)).await } => {}
+    }
     Ok(())
 }
 
@@ -68,7 +74,7 @@ async fn publish_message(State(events): State<Events>, headers: HeaderMap, body:
         let event = Event::json(&json!({ "text": message.text })).map_err(|error| error.to_string())?;
         events.publish("messages", event.name("message")).map_err(|error| error.to_string())
     }) {
-        Ok(receipt) => Json(json!({ "id": receipt.position.to_string() })).into_response(),
+        Ok(receipt) => Json(json!({ "id": receipt.position().map(|at| at.to_string()) })).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response(),
     }
 }
