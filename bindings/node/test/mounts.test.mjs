@@ -74,6 +74,7 @@ for (const [name, start] of Object.entries(apps)) {
             assert.deepEqual(client.named('stream-close').map(({ data }) => data), ['{"reason":"shutdown"}'])
             assert.ok(client.retryMs >= 2_000 && client.retryMs <= 4_000, `retry ${client.retryMs}`)
           }
+          await eventually(() => events.stats().open === 0)
           assert.equal(events.stats().closed.shutdown, 3)
         }
       })

@@ -31,6 +31,8 @@ for (const [name, start] of Object.entries(mounts)) {
       await events.reopen({ everyone: true })
       await eve.until(() => eve.ended, 'the end')
       assert.deepEqual(eve.named('stream-close').map(({ data }) => JSON.parse(data).reason), ['reauthorize'])
+      // Counted once the socket is let go, which is after the client has read the end.
+      await eventually(() => events.stats().open === 0)
       const { closed } = events.stats()
       assert.deepEqual([closed.disconnected, closed.reauthorize], [1, 1])
     })

@@ -21,6 +21,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
 def redis(tmp_path: Path) -> Iterator[Redis]:
     """A Redis that one test has for itself."""
     if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server; scripts/need redis installs it")
+        pytest.fail("there is no redis-server; scripts/need redis installs it")
     with Redis(tmp_path) as redis:
         yield redis

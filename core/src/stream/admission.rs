@@ -69,7 +69,7 @@ impl Admission {
     }
 
     pub(crate) fn leave(&self, address: Option<IpAddr>, address_cap: u64) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Release);
         let Some(address) = address.filter(|_| address_cap > 0).map(client) else { return };
         let mut by_address = lock(&self.by_address);
         if let Some(count) = by_address.get_mut(&address) {
@@ -131,7 +131,7 @@ impl Admission {
     }
 
     pub(crate) fn open(&self) -> u64 {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Acquire)
     }
 }
 

@@ -317,6 +317,9 @@ impl Drop for Stream {
         if !self.hub.log().process().is_current() {
             return;
         }
+        // Before its place is free: whoever sees fewer streams open finds this one counted as closed.
+        let age_ms = self.hub.now_ms().map(|now_ms| now_ms.saturating_sub(self.opened_ms));
+        self.hub.counters.count_close(self.close_reason, age_ms);
         self.hub.admission.leave(self.peer, self.hub.config().max_streams_per_address);
         if let Some(user) = &self.user {
             if let Some(name) = &user.name {
@@ -326,8 +329,6 @@ impl Drop for Stream {
                 self.hub.admission.leave_ticket(ticket, self.number);
             }
         }
-        let age_ms = self.hub.now_ms().map(|now_ms| now_ms.saturating_sub(self.opened_ms));
-        self.hub.counters.count_close(self.close_reason, age_ms);
         self.hub.tell(|observer| observer.stream_closed(self, self.close_reason));
     }
 }

@@ -314,11 +314,15 @@ impl Client {
         self.events.drain(..).collect()
     }
 
-    /// Reads until `condition` holds.
+    /// Reads until `condition` holds, which it must in time, whatever else keeps coming.
     pub fn read_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
         self.digest();
         while !condition(self) {
-            self.conn.fill().unwrap_or_else(|over| panic!("the stream is {over:?}"));
+            match self.conn.fill_before(64 * 1_024, deadline) {
+                Some(filled) => filled.unwrap_or_else(|over| panic!("the stream is {over:?}")),
+                None => panic!("it did not come in time; the last words were {:?}", tail(&self.text)),
+            };
             self.digest();
         }
     }
