@@ -1,6 +1,7 @@
 //! An application's events: the way in to everything else.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
@@ -19,8 +20,8 @@ use crate::{
     pull::Pull,
     server::{Body, ServerBuilder, respond},
     stream::{
-        Access, Asked, Jwt, Observer, Reply, Request, Screened, Stats, Stream, StreamRequest, Tickets, Who,
-        admit, decide, issue, open, open_request, screen, user_channel,
+        Access, Asked, Jwt, Observer, OpenStream, Reply, Request, Screened, Stats, Stream, StreamRequest,
+        Tickets, Who, admit, decide, issue, open, open_request, screen, user_channel,
     },
     subscribe::Subscription,
     wire::{Epoch, Event, Position},
@@ -372,6 +373,44 @@ impl Events {
     /// ```
     pub fn disconnect(&self, who: Who, text: &str) -> Result<Ended> {
         self.app.end_meant(who, Some(text))
+    }
+
+    /// The streams of this process that are meant, from the oldest to the newest: for a list of who is there, and to find the
+    /// clients that are behind. Those that GRIP proxies hold are not among them.
+    ///
+    /// Waits for the threads that write the streams, which takes a millisecond or less; so an
+    /// [`Observer`](crate::Observer) must not call it. Fails with `invalid-argument` when nobody is named or an observer
+    /// calls it, with `timeout` when an observer has blocked those threads for 5 s, with `closed` or `forked`.
+    ///
+    /// ```
+    /// # use evstream::{Config, Events, Who};
+    /// # let events = Events::new(Config::new())?;
+    /// for stream in events.streams(Who::new().channel("room-1"))? {
+    ///     println!("{:?} from {:?}, {} events behind", stream.user, stream.address, stream.behind);
+    /// }
+    /// # Ok::<(), evstream::Error>(())
+    /// ```
+    pub fn streams(&self, who: Who) -> Result<Vec<OpenStream>> {
+        self.app.streams(who)
+    }
+
+    /// The users who have streams of a channel open in this process, each once, by their names. Fails as
+    /// [`streams`](Self::streams).
+    ///
+    /// ```
+    /// # use evstream::{Config, Events};
+    /// # let events = Events::new(Config::new())?;
+    /// assert!(events.users("room-1")?.is_empty());
+    /// # Ok::<(), evstream::Error>(())
+    /// ```
+    pub fn users(&self, channel: &str) -> Result<Vec<String>> {
+        let streams = self.app.streams(Who::new().channel(channel))?;
+        Ok(streams
+            .into_iter()
+            .filter_map(|stream| stream.user)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect())
     }
 
     /// Figures at this moment; all zero in a forked child, which has no streams.

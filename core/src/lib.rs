@@ -93,6 +93,7 @@ pub use {
     publish::{ProxyResult, Receipt},
     pull::Pull,
     server::{Address, Answer, Body, Mount, Server, ServerBuilder},
+    stream::OpenStream,
     subscribe::{Message, Messages, Received, Subscription},
 };
 

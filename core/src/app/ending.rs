@@ -1,13 +1,16 @@
-//! Ending streams that are open, in this process and, by the journal or GRIP proxies, in all others.
+//! Finding the streams that are open, and ending them, in this process and, by the journal or GRIP proxies, in all others.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::App;
 use crate::{
     engine::end_meant,
     error::{Error, ErrorKind, Result},
     publish::{ProxyResult, Receipt},
-    stream::{LastWords, Order, Who},
+    stream::{LastWords, OpenStream, Order, Who},
     wire::{Event, protocol::MAX_REASON_BYTES},
 };
 
@@ -39,6 +42,13 @@ impl App {
         let deadline = until(config.grip_deadline_ms);
         let told = self.publisher()?.and_then(|publisher| publisher.end(&self.hub, &who, &words, deadline));
         Ok(Ended { told })
+    }
+
+    /// The streams of this process that are meant. Fails with `invalid-argument`, `timeout`, `closed` or `forked`.
+    pub(crate) fn streams(&self, who: Who) -> Result<Vec<OpenStream>> {
+        who.check()?;
+        self.check_open()?;
+        self.started_engine().map_or(Ok(Vec::new()), |engine| engine.streams(&Arc::new(who)))
     }
 
     fn end_own(&self, who: Who, words: &LastWords) {

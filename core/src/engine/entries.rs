@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     log::{Channel, Log},
-    stream::{CloseReason, Who},
+    stream::{CloseReason, OpenStream, Who},
 };
 
 /// Everyone whom a shard serves. Each has a key, a place in a feed and at most one timer that counts.
@@ -82,6 +82,15 @@ impl Entries {
     /// The keys of those who are meant. Each may be gone by the time it is its turn.
     pub(super) fn keys_of(&self, who: &Which) -> Vec<usize> {
         self.all.iter().filter(|(_, entry)| who.includes(entry)).map(|(key, _)| key).collect()
+    }
+
+    /// The streams that are meant.
+    pub(super) fn list(&self, who: &Who) -> Vec<OpenStream> {
+        let found = |(_, entry): (usize, &Entry)| match entry {
+            Entry::Socket(member) => who.fits(&member.stream).then(|| OpenStream::new(&member.stream)),
+            Entry::Reader { signal_ref, .. } => signal_ref.listed(who),
+        };
+        self.all.iter().filter_map(found).collect()
     }
 
     /// Takes in a member, and polls its socket; `None` when that cannot be, and then its connection is closed.

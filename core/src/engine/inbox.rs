@@ -1,6 +1,9 @@
 //! How other threads reach a shard.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+};
 
 use super::{
     StreamGuard,
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     log::{Channel, Watch},
-    stream::{LastWords, Stream},
+    stream::{LastWords, OpenStream, Stream, Who},
     wakeups::Mailbox,
 };
 
@@ -50,6 +53,11 @@ pub(super) enum Command {
         who: Which,
         words: LastWords,
         timeout_ms: u64,
+    },
+    /// Asks which streams there are.
+    List {
+        who: Arc<Who>,
+        found: mpsc::Sender<Vec<OpenStream>>,
     },
     Stop {
         timeout_ms: u64,
@@ -131,7 +139,7 @@ pub(super) fn inbox(poll: &mio::Poll) -> io::Result<Arc<Inbox>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread, time::Duration};
+    use std::{thread, time::Duration};
 
     use super::*;
 

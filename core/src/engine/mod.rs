@@ -11,6 +11,7 @@ mod entries;
 mod feed;
 mod framing;
 mod inbox;
+mod listing;
 mod load;
 mod member;
 mod pulled;

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{member::CLOSE_NOTICE_MS, timers::NEVER};
 use crate::{
     log::Item,
-    stream::{CloseNotice, CloseReason, Ends, LastWords, Read, Stream, Who},
+    stream::{CloseNotice, CloseReason, Ends, LastWords, OpenStream, Read, Stream, Who},
     sync::lock,
     wakeups::Signal,
     wire::Frame,
@@ -256,6 +256,12 @@ impl Pulled {
     /// Whether its stream is meant.
     pub(super) fn is_of(&self, who: &Who) -> bool {
         lock(&self.slot).stream.as_ref().is_some_and(|stream| who.fits(stream))
+    }
+
+    /// Its stream, when it is meant.
+    pub(super) fn listed(&self, who: &Who) -> Option<OpenStream> {
+        let slot = lock(&self.slot);
+        slot.stream.as_ref().filter(|stream| who.fits(stream)).map(OpenStream::new)
     }
 
     /// What its stream is to say, if it was ended before it had a shard.

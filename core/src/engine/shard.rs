@@ -5,7 +5,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
-    thread::JoinHandle,
+    thread::{self, JoinHandle, ThreadId},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
 pub(super) struct ShardHandle {
     inbox: Arc<Inbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: ThreadId,
 }
 
 struct Shard {
@@ -104,7 +105,7 @@ impl ShardHandle {
                 while catch_unwind(AssertUnwindSafe(|| shard.let_go())).is_err() {}
             }
         })?;
-        Ok(Self { inbox, thread: Mutex::new(Some(thread)) })
+        Ok(Self { inbox, thread_id: thread.thread().id(), thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -113,6 +114,11 @@ impl ShardHandle {
 
     pub(super) fn post(&self, command: Command) -> bool {
         self.inbox.post(command)
+    }
+
+    /// Whether this is called on its thread.
+    pub(super) fn is_this_thread(&self) -> bool {
+        self.thread_id == thread::current().id()
     }
 
     /// Whether the thread still runs; also while somebody waits for its end.
@@ -237,6 +243,8 @@ impl Shard {
             Command::CloseStreams { who, words, timeout_ms } => {
                 self.close_streams(&who, &words, now_ms.saturating_add(timeout_ms), now_ms);
             }
+            // Whoever has asked may have gone.
+            Command::List { who, found } => drop(found.send(self.entries.list(&who))),
             Command::Stop { timeout_ms } => {
                 let stop_ms = now_ms.saturating_add(timeout_ms);
                 self.stop_ms = Some(stop_ms);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fork::Process,
-    stream::{LastWords, Who},
+    stream::{LastWords, OpenStream, Who},
     wakeups::Signal,
 };
 
@@ -56,6 +56,14 @@ impl SignalRef {
     /// Whether it is a client's stream that is meant.
     pub(super) fn fits(&self, who: &Who) -> bool {
         matches!(&self.0, Reader::Driver(pulled) if pulled.is_of(who))
+    }
+
+    /// A client's stream, when it is meant.
+    pub(super) fn listed(&self, who: &Who) -> Option<OpenStream> {
+        match &self.0 {
+            Reader::Subscriber(_) => None,
+            Reader::Driver(pulled) => pulled.listed(who),
+        }
     }
 
     /// What a client's stream is to say that was ended before it had a shard.

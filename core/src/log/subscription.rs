@@ -117,6 +117,16 @@ impl Subscription {
         self.channels.iter().map(before).max().unwrap_or(0)
     }
 
+    /// How many events after `cursor` are kept.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn count_after(&self, cursor: u64) -> u64 {
+        let after = |channel: &Arc<Channel>| {
+            let state = channel.lock();
+            (state.ring.len() - state.after(cursor)) as u64
+        };
+        self.channels.iter().map(after).sum()
+    }
+
     /// What keeps a reader from going on from `cursor`, if anything does.
     pub fn gap(&self, cursor: u64) -> Option<Gap> {
         let lost = self.channels.iter().any(|channel| channel.lock().evicted > cursor);

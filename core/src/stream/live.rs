@@ -181,6 +181,23 @@ impl Stream {
         self.peer
     }
 
+    /// How long it has been open, where there is a clock.
+    pub(crate) fn age_ms(&self) -> Option<u64> {
+        self.hub.now_ms().map(|now_ms| now_ms.saturating_sub(self.opened_ms))
+    }
+
+    /// How many of the events that its channels keep it has yet to read.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn behind(&self) -> u64 {
+        match self.early.as_deref() {
+            // It has no place yet.
+            Some(Early::Waiting { .. }) => 0,
+            // Places of another epoch say nothing.
+            _ if self.epoch != self.hub.log().epoch() => self.subscription.count_after(0),
+            _ => self.subscription.count_after(self.cursor),
+        }
+    }
+
     /// The names of its channels.
     pub fn channels(&self) -> impl Iterator<Item = &str> {
         self.subscription.channels().iter().map(|channel| channel.name())
@@ -318,8 +335,7 @@ impl Drop for Stream {
             return;
         }
         // Before its place is free: whoever sees fewer streams open finds this one counted as closed.
-        let age_ms = self.hub.now_ms().map(|now_ms| now_ms.saturating_sub(self.opened_ms));
-        self.hub.counters.count_close(self.close_reason, age_ms);
+        self.hub.counters.count_close(self.close_reason, self.age_ms());
         self.hub.admission.leave(self.peer, self.hub.config().max_streams_per_address);
         if let Some(user) = &self.user {
             if let Some(name) = &user.name {

@@ -91,6 +91,12 @@ impl Client {
         !self.shared.diary.lock().expect("no client panics").seen.is_empty()
     }
 
+    /// Whether it was told that it has missed something.
+    pub fn was_reset(&self) -> bool {
+        let diary = self.shared.diary.lock().expect("no client panics");
+        diary.seen.iter().any(|(_, seen)| matches!(seen, Seen::Reset(..)))
+    }
+
     /// Ends it; gives back what it has seen.
     pub fn finish(self) -> Diary {
         self.shared.stop.store(true, Ordering::Relaxed);

@@ -155,6 +155,11 @@ impl Run {
         });
     }
 
+    /// Whether a client was told that it has missed something.
+    pub fn had_reset(&self) -> bool {
+        self.clients.iter().any(Client::was_reset)
+    }
+
     /// Has all processes publish.
     pub fn publish(&mut self) {
         let rate = self.plan.rate;
