@@ -2046,7 +2046,7 @@ EVS_ENUM(evs_close_reason) {
   EVS_CLOSE_REASON_DISCONNECTED = 10,
 };
 
-/** A client's stream, as observers are shown it. */
+/** A client's stream, as observers and evs_hub_streams show it. */
 typedef struct evs_stream_info {
   /** sizeof(evs_stream_info) of the library. */
   size_t struct_size;
@@ -2062,6 +2062,13 @@ typedef struct evs_stream_info {
   size_t channels_len;
   /** What it is called in evs_who. */
   evs_str id;
+  /** How long it has been open, in milliseconds. */
+  uint64_t age_ms;
+  /**
+   * How many events of its channels it was not given yet, of those that are kept: above 0 for long, its client is
+   * too slow.
+   */
+  uint64_t behind;
 } evs_stream_info;
 
 /** An event that a GRIP proxy did not get, as observers are shown it. */
@@ -2124,7 +2131,7 @@ evs_status evs_hub_observe(evs_hub *hub,
 /** @} */
 
 /**
- * @defgroup rights_that_change Rights that change
+ * @defgroup rights_that_change__and_who_is_there Rights that change, and who is there
  * @{
  */
 
@@ -2181,6 +2188,52 @@ evs_status evs_hub_disconnect(evs_hub *hub,
                               const char *text,
                               size_t text_len,
                               evs_error **error);
+
+/** What is shown streams, one by one. */
+typedef void (*evs_stream_fn)(void *user_data, const evs_stream_info *stream);
+
+/** What is shown users, one by one. */
+typedef void (*evs_user_fn)(void *user_data, evs_str user);
+
+/**
+ * Shows the streams of this process that are meant, from the oldest to the newest: for a list of who is there, and to
+ * find the clients that are behind. Those that GRIP proxies hold are not among them.
+ *
+ * It waits for the threads that write the streams, which takes a millisecond or less; so an observer must not call it.
+ *
+ * @param hub        The hub.
+ * @param who        Whose streams.
+ * @param show       What to call with each, before this returns, on this thread.
+ * @param user_data  What to call it with.
+ *
+ * @return OK; INVALID_ARGUMENT, also when nobody is named, or an observer asks; TIMEOUT when an observer has blocked
+ *         those threads for 5 s; CLOSED, FORKED.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_streams(evs_hub *hub,
+                           const evs_who *who,
+                           evs_stream_fn show,
+                           void *user_data,
+                           evs_error **error);
+
+/**
+ * Shows the users who have streams of a channel open in this process, each once, by their names. Otherwise as
+ * evs_hub_streams.
+ *
+ * @param hub        The hub.
+ * @param channel    The name of the channel.
+ * @param show       What to call with each, before this returns, on this thread.
+ * @param user_data  What to call it with.
+ *
+ * @return As evs_hub_streams.
+ * @note Threads: any, also at the same time.
+ */
+evs_status evs_hub_users(evs_hub *hub,
+                         const char *channel,
+                         size_t channel_len,
+                         evs_user_fn show,
+                         void *user_data,
+                         evs_error **error);
 
 /** @} */
 

@@ -855,14 +855,34 @@ class Subscription {
 
 /** A client's stream, as an Observer is told of it. */
 struct StreamInfo {
-  std::string_view user, peer, position;
+  std::string_view id, user, peer, position;
   std::vector<std::string_view> channels;
+  std::uint64_t age_ms, behind;
 
   explicit StreamInfo(const evs_stream_info &raw)
-      : user(detail::text(raw.user)),
+      : id(detail::text(raw.id)),
+        user(detail::text(raw.user)),
         peer(detail::text(raw.peer)),
         position(raw.position),
-        channels(detail::texts(raw.channels, raw.channels_len)) {}
+        channels(detail::texts(raw.channels, raw.channels_len)),
+        age_ms(raw.age_ms),
+        behind(raw.behind) {}
+};
+
+/** A client's stream, as Events::streams lists it. */
+struct OpenStream {
+  std::string id, user, peer, position;
+  std::vector<std::string> channels;
+  std::uint64_t age_ms, behind;
+
+  explicit OpenStream(const StreamInfo &info)
+      : id(info.id),
+        user(info.user),
+        peer(info.peer),
+        position(info.position),
+        channels(info.channels.begin(), info.channels.end()),
+        age_ms(info.age_ms),
+        behind(info.behind) {}
 };
 
 /** An event that a GRIP proxy did not get, as an Observer is told of it. */
@@ -1044,6 +1064,27 @@ class Events {
   void disconnect(const Who &who, std::string_view text) const {
     evs_who raw = who.raw();
     detail::call(evs_hub_disconnect, raw_.get(), static_cast<const evs_who *>(&raw), text.data(), text.size());
+  }
+
+  /** The streams of this process that are meant, from the oldest to the newest. Not for an Observer. */
+  std::vector<OpenStream> streams(const Who &who) const {
+    std::vector<OpenStream> found;
+    evs_who raw = who.raw();
+    evs_stream_fn show = [](void *to, const evs_stream_info *stream) noexcept {
+      static_cast<std::vector<OpenStream> *>(to)->emplace_back(StreamInfo(*stream));
+    };
+    detail::call(evs_hub_streams, raw_.get(), static_cast<const evs_who *>(&raw), show, &found);
+    return found;
+  }
+
+  /** The users who have streams of a channel open in this process, each once. Not for an Observer. */
+  std::vector<std::string> users(std::string_view channel) const {
+    std::vector<std::string> found;
+    evs_user_fn show = [](void *to, evs_str user) noexcept {
+      static_cast<std::vector<std::string> *>(to)->emplace_back(detail::text(user));
+    };
+    detail::call(evs_hub_users, raw_.get(), channel.data(), channel.size(), show, &found);
+    return found;
   }
 
   evs_stats stats() const {

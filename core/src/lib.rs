@@ -81,7 +81,7 @@ pub use config::{
 pub use error::{Error, ErrorKind, Result};
 pub use log::LogStats;
 pub use stream::{
-    Access, Asked, CloseReason, JournalStats, Jwt, Observer, PublicChannels, PublishFailure, Reply, Request,
+    Access, Asked, CloseReason, JournalStats, Jwt, Observer, OpenStream, PublicChannels, PublishFailure, Reply, Request,
     ResetReason, Screened, Stats, Stream, StreamRequest, Tickets, Who,
 };
 pub use wire::{Event, NotAPosition, Position};
@@ -93,7 +93,6 @@ pub use {
     publish::{ProxyResult, Receipt},
     pull::Pull,
     server::{Address, Answer, Body, Mount, Server, ServerBuilder},
-    stream::OpenStream,
     subscribe::{Message, Messages, Received, Subscription},
 };
 

@@ -5,7 +5,7 @@ use std::{
     mem::MaybeUninit,
 };
 
-use evstream::{CloseReason, Observer, PublishFailure, Stream};
+use evstream::{CloseReason, Observer, OpenStream, PublishFailure, Stream};
 
 use crate::{
     call::{call, needed},
@@ -44,7 +44,7 @@ pub enum evs_close_reason {
     Disconnected = 10,
 }
 
-/// A client's stream, as observers are shown it.
+/// A client's stream, as observers and evs_hub_streams show it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct evs_stream_info {
@@ -62,6 +62,11 @@ pub struct evs_stream_info {
     pub channels_len: usize,
     /// What it is called in evs_who.
     pub id: evs_str,
+    /// How long it has been open, in milliseconds.
+    pub age_ms: u64,
+    /// How many events of its channels it was not given yet, of those that are kept: above 0 for long, its client is
+    /// too slow.
+    pub behind: u64,
 }
 
 /// An event that a GRIP proxy did not get, as observers are shown it.
@@ -160,20 +165,26 @@ impl Observer for Told {
 
 impl Told {
     fn show(&self, stream: &Stream, tell: impl FnOnce(*mut c_void, *const evs_stream_info)) {
-        let peer = stream.peer().map_or_else(String::new, |peer| peer.to_string());
-        let (id, names) = (stream.id(), stream.channels().collect::<Vec<&str>>());
-        let channels = views(&names);
-        let info = evs_stream_info {
-            struct_size: size_of::<evs_stream_info>(),
-            user: stream.user().unwrap_or("").into(),
-            peer: (*peer).into(),
-            position: position(stream.position()),
-            channels: array(&channels),
-            channels_len: channels.len(),
-            id: (*id).into(),
-        };
-        self.user_data.call(Manners::Short, |data| tell(data, &raw const info));
+        let show = |info: &evs_stream_info| self.user_data.call(Manners::Short, |data| tell(data, info));
+        shown(&stream.into(), show);
     }
+}
+
+/// Shows a stream.
+pub(crate) fn shown(stream: &OpenStream, show: impl FnOnce(&evs_stream_info)) {
+    let peer = stream.address.map_or_else(String::new, |address| address.to_string());
+    let channels = views(&stream.channels);
+    show(&evs_stream_info {
+        struct_size: size_of::<evs_stream_info>(),
+        user: stream.user.as_deref().unwrap_or_default().into(),
+        peer: (*peer).into(),
+        position: position(stream.position),
+        channels: array(&channels),
+        channels_len: channels.len(),
+        id: (*stream.id).into(),
+        age_ms: stream.age_ms,
+        behind: stream.behind,
+    });
 }
 
 pub(crate) fn close_reason(reason: CloseReason) -> evs_close_reason {

@@ -1,6 +1,9 @@
-//! Rights that change
+//! Rights that change, and who is there
 
-use std::{ffi::c_char, mem::MaybeUninit};
+use std::{
+    ffi::{c_char, c_void},
+    mem::MaybeUninit,
+};
 
 use evstream::Who;
 
@@ -9,6 +12,7 @@ use crate::{
     cast,
     error::{Result, evs_error},
     hub::evs_hub,
+    observer::{evs_stream_info, shown},
     status::evs_status,
     text::evs_str,
 };
@@ -71,6 +75,70 @@ pub extern "C" fn evs_hub_disconnect(
     call(error, || {
         let (who, text) = (meant(who)?, cast::text(text, text_len, "text")?);
         needed(hub, "hub")?.events.disconnect(who, text)?;
+        Ok(evs_status::Ok)
+    })
+}
+
+/// What is shown streams, one by one.
+pub type evs_stream_fn = Option<extern "C" fn(user_data: *mut c_void, stream: *const evs_stream_info)>;
+
+/// What is shown users, one by one.
+pub type evs_user_fn = Option<extern "C" fn(user_data: *mut c_void, user: evs_str)>;
+
+/// Shows the streams of this process that are meant, from the oldest to the newest: for a list of who is there, and to
+/// find the clients that are behind. Those that GRIP proxies hold are not among them.
+///
+/// It waits for the threads that write the streams, which takes a millisecond or less; so an observer must not call it.
+///
+/// @param hub        The hub.
+/// @param who        Whose streams.
+/// @param show       What to call with each, before this returns, on this thread.
+/// @param user_data  What to call it with.
+///
+/// @return OK; INVALID_ARGUMENT, also when nobody is named, or an observer asks; TIMEOUT when an observer has blocked
+///         those threads for 5 s; CLOSED, FORKED.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_hub_streams(
+    hub: Option<&evs_hub>,
+    who: *const evs_who,
+    show: evs_stream_fn,
+    user_data: *mut c_void,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let (who, show) = (meant(who)?, needed(show, "show")?);
+        for stream in needed(hub, "hub")?.events.streams(who)? {
+            shown(&stream, |info| show(user_data, info));
+        }
+        Ok(evs_status::Ok)
+    })
+}
+
+/// Shows the users who have streams of a channel open in this process, each once, by their names. Otherwise as
+/// evs_hub_streams.
+///
+/// @param hub        The hub.
+/// @param channel    The name of the channel.
+/// @param show       What to call with each, before this returns, on this thread.
+/// @param user_data  What to call it with.
+///
+/// @return As evs_hub_streams.
+/// @note Threads: any, also at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn evs_hub_users(
+    hub: Option<&evs_hub>,
+    channel: *const c_char,
+    channel_len: usize,
+    show: evs_user_fn,
+    user_data: *mut c_void,
+    error: Option<&mut MaybeUninit<*mut evs_error>>,
+) -> evs_status {
+    call(error, || {
+        let (channel, show) = (cast::text(channel, channel_len, "channel")?, needed(show, "show")?);
+        for user in needed(hub, "hub")?.events.users(channel)? {
+            show(user_data, (*user).into());
+        }
         Ok(evs_status::Ok)
     })
 }

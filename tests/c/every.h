@@ -21,6 +21,8 @@
   CALL(evs_hub_health, NULL, NULL, NULL, NULL) \
   CALL(evs_hub_reopen, NULL, NULL) \
   CALL(evs_hub_disconnect, NULL, NULL, NULL, 0) \
+  CALL(evs_hub_streams, NULL, NULL, NULL, NULL) \
+  CALL(evs_hub_users, NULL, NULL, 0, NULL, NULL) \
   CALL(evs_hub_close, NULL, 0, NULL) \
   CALL(evs_hub_channel, NULL, NULL, 0, NULL) \
   CALL(evs_hub_user_channel, NULL, NULL, 0, NULL) \

@@ -69,6 +69,65 @@ static void whose_streams(void) {
   close_hub(hub);
 }
 
+/* Streams and users that were shown. */
+typedef struct {
+  int count;
+  char ids[4][64], users[4][16];
+} shown;
+
+static void show_stream(void *user_data, const evs_stream_info *stream) {
+  shown *all = (shown *)user_data;
+  CHECK(all->count < 4);
+  CHECK(stream->struct_size == sizeof *stream);
+  CHECK(stream->channels_len == 1 && strncmp(stream->channels[0].ptr, "room", 4) == 0);
+  CHECK(stream->behind <= 1);
+  snprintf(all->ids[all->count], sizeof all->ids[0], "%.*s", (int)stream->id.len, stream->id.ptr);
+  snprintf(all->users[all->count++], sizeof all->users[0], "%.*s", (int)stream->user.len, stream->user.ptr);
+}
+
+static void show_user(void *user_data, evs_str user) {
+  shown *all = (shown *)user_data;
+  CHECK(all->count < 4);
+  snprintf(all->users[all->count++], sizeof all->users[0], "%.*s", (int)user.len, user.ptr);
+}
+
+static void who_is_there(void) {
+  evs_hub *hub = new_hub();
+  evs_server *server = NULL;
+  uint16_t port = serve(hub, &server);
+  client *bob = of_user(port, "X-User: bob\r\n");
+  client *eve = of_user(port, "X-User: eve\r\n");
+  /* Then the engine has both. */
+  publish(hub, "room", "first");
+  EXPECT(bob, "data: first\n");
+  EXPECT(eve, "data: first\n");
+  evs_who all = EVS_WHO_INIT, nobody = EVS_WHO_INIT;
+  all.everyone = true;
+  shown streams = {0, {{0}}, {{0}}}, users = streams;
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_streams, hub, &nobody, show_stream, &streams);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_streams, hub, &all, NULL, &streams);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_users, hub, EVS_LITERAL("room"), NULL, &users);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_users, hub, EVS_LITERAL(""), show_user, &users);
+  CHECK(streams.count == 0 && users.count == 0);
+  OK(evs_hub_streams, hub, &all, show_stream, &streams);
+  CHECK(streams.count == 2 && strcmp(streams.ids[0], streams.ids[1]) != 0);
+  OK(evs_hub_users, hub, EVS_LITERAL("room"), show_user, &users);
+  CHECK(users.count == 2 && strcmp(users.users[0], "bob") == 0 && strcmp(users.users[1], "eve") == 0);
+  int eves = strcmp(streams.users[0], "eve") == 0 ? 0 : 1;
+  evs_who one = EVS_WHO_INIT;
+  one.stream = evs_str_z(streams.ids[eves]);
+  OK(evs_hub_disconnect, hub, &one, EVS_LITERAL("you"));
+  read_all(eve);
+  publish(hub, "room", "still");
+  EXPECT(bob, "data: still\n");
+  hang_up(bob);
+  hang_up(eve);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+  GIVES(EVS_STATUS_INVALID_ARGUMENT, evs_hub_streams, NULL, &all, show_stream, &streams);
+}
+
 static void one_user(void) {
   evs_hub *plain = new_hub();
   evs_event event = EVS_EVENT_INIT;
@@ -197,6 +256,7 @@ static void by_ticket(void) {
 
 int main(void) {
   RUN(whose_streams);
+  RUN(who_is_there);
   RUN(one_user);
   RUN(by_token);
   RUN(only_public);

@@ -254,6 +254,26 @@ void observing() {
   check(*ends == 1, "destroyed");
 }
 
+void listing() {
+  Events events;
+  auto reply = events.open(Request("GET", "/"), Access::channels({"b"}).user("eve"));
+  reply.next(patience);
+  events.publish("b", Event("x"));
+  check(reply.next(patience)->find("data: x") != std::string_view::npos, "pulled, so that it is somewhere");
+  Who who;
+  check(status_of([&] { events.streams(who); }) == EVS_STATUS_INVALID_ARGUMENT, "nobody is named");
+  who.user = "eve";
+  auto streams = events.streams(who);
+  check(streams.size() == 1 && streams[0].user == "eve" && streams[0].channels == std::vector<std::string>{"b"}, "it is there");
+  check(!streams[0].id.empty() && streams[0].behind == 0, "and level");
+  check(events.users("b") == std::vector<std::string>{"eve"} && events.users("a").empty(), "by channel");
+  Who it;
+  it.stream = streams[0].id;
+  events.disconnect(it, "over");
+  check(reply.next(patience)->find("over") != std::string_view::npos, "it is meant");
+  events.close(patience);
+}
+
 void logging() {
   auto ends = counter();
   std::atomic<int> lines{0};
@@ -295,6 +315,7 @@ int main() {
   serving();
   mounting();
   observing();
+  listing();
   logging();
   objects_move();
   return 0;

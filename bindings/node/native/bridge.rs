@@ -12,7 +12,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use evstream::{CloseReason, Observer, PublishFailure, Stream};
+use evstream::{CloseReason, Observer, OpenStream, PublishFailure, Stream};
 use napi::{
     Status,
     bindgen_prelude::Function,
@@ -210,6 +210,30 @@ impl Observer for Watcher {
             let reason = Some(reason.name().to_owned());
             bridge.tell(News { stream: Some(stream_info(stream)), reason, ..News::new("close") });
         }
+    }
+}
+
+/// A stream that is open.
+#[napi(object, object_from_js = false, js_name = "OpenStream")]
+pub struct OpenStreamInfo {
+    pub id: String,
+    pub channels: Vec<String>,
+    pub user: Option<String>,
+    pub address: Option<String>,
+    pub position: String,
+    pub age_ms: f64,
+    pub behind: f64,
+}
+
+pub(crate) fn open_stream(stream: OpenStream) -> OpenStreamInfo {
+    OpenStreamInfo {
+        id: stream.id,
+        channels: stream.channels,
+        user: stream.user,
+        address: stream.address.map(|address| address.to_string()),
+        position: stream.position.to_string(),
+        age_ms: stream.age_ms as f64,
+        behind: stream.behind as f64,
     }
 }
 

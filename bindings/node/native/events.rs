@@ -13,7 +13,7 @@ use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::{
-    bridge::{Bridge, Fetched, Watcher, lock},
+    bridge::{Bridge, Fetched, OpenStreamInfo, Watcher, lock, open_stream},
     error::{Result, throw},
     log,
     request::{NativeAccess, NativeAsked, NativeReply, NativeRequest, NativeScreened, event},
@@ -176,6 +176,25 @@ impl NativeEvents {
         everyone: bool,
     ) -> Result<Option<NativeEnded>> {
         self.ended(self.events.disconnect(who(user, channel, stream, everyone), &text))
+    }
+
+    /// The streams that have all of these.
+    #[napi(catch_unwind)]
+    pub fn list(
+        &self,
+        user: Option<String>,
+        channel: Option<String>,
+        stream: Option<String>,
+        everyone: bool,
+    ) -> Result<Vec<OpenStreamInfo>> {
+        let streams = self.events.streams(who(user, channel, stream, everyone)).map_err(throw)?;
+        Ok(streams.into_iter().map(open_stream).collect())
+    }
+
+    /// The users who have streams of a channel open.
+    #[napi(catch_unwind)]
+    pub fn users(&self, channel: String) -> Result<Vec<String>> {
+        self.events.users(&channel).map_err(throw)
     }
 
     /// Wakes `id` whenever there may be something to take.

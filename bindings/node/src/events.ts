@@ -17,14 +17,14 @@ import { koa, type KoaContext } from './mounts/koa'
 import { answerLinks, forgetLinks } from './mounts/links'
 import { node, type ExpressRequest, type NodeHandler } from './mounts/node'
 import type { Host, MountOptions } from './mounts/mount'
-import type { CloseReason, NativeFamily, NativeHealth, NativeStats, News, StreamInfo } from './native'
+import type { CloseReason, NativeFamily, NativeHealth, NativeStats, News, OpenStream, StreamInfo } from './native'
 import type { Settings } from './options'
 import { Server, type ServeOptions } from './server'
 import { Subscription, type Message } from './subscription'
 import type { Tickets } from './tickets'
 import { timeoutOf, type CloseOptions } from './timeout'
 import { Unheard } from './unheard'
-import { disconnect, reopen, type Ended, type Who } from './who'
+import { disconnect, reopen, streams, type Ended, type Who } from './who'
 
 /** The settings of an `Events`. */
 export interface EventsOptions extends Settings {
@@ -241,6 +241,21 @@ export class Events<Payloads extends object = Record<string, any>> extends Event
    */
   disconnect (who: Who, text: string): Promise<Ended> {
     return this.#end(() => disconnect(this.#bridge, who, text))
+  }
+
+  /**
+   * The streams of this process that are meant, from the oldest to the newest: for a list of who is there, and to find the
+   * clients that are behind. Those that GRIP proxies hold are not among them. It waits for the threads that write the
+   * streams, a millisecond or less. Throws `ArgumentError` when nobody is named, or `ClosedError`.
+   */
+  streams (who: Who): OpenStream[] {
+    return streams(this.#bridge, who)
+  }
+
+  /** The users who have streams of a channel open in this process, each once, by their names. Throws as `streams`. */
+  users (channel: string): string[] {
+    this.#bridge.checkOpen()
+    return translated(() => this.#bridge.native.users(channel))
   }
 
   /**

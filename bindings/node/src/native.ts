@@ -146,6 +146,8 @@ export interface NativeEvents {
   disconnect(
     text: string, user: string | undefined, channel: string | undefined, stream: string | undefined, everyone: boolean
   ): NativeEnded | null
+  list(user: string | undefined, channel: string | undefined, stream: string | undefined, everyone: boolean): OpenStream[]
+  users(channel: string): string[]
   subscribe(channels: string[], id: number): NativeSubscription
   streams(channel: string): number
   position(): string
@@ -176,6 +178,23 @@ export interface StreamInfo {
   user?: string
   /** The client's address, where it is known. */
   address?: string
+}
+
+/** A stream that is open. */
+export interface OpenStream {
+  /** What `reopen` and `disconnect` take as `stream`. */
+  id: string
+  channels: string[]
+  /** The user whom the application named. */
+  user?: string
+  /** The client's address, where it is known. */
+  address?: string
+  /** The place of the last event that it was given. */
+  position: string
+  /** How long it has been open, in milliseconds. */
+  ageMs: number
+  /** Events of its channels that it was not given yet, of those that are kept: above 0 for long, its client is too slow. */
+  behind: number
 }
 
 /** Why a stream ended. */

@@ -2,7 +2,7 @@
 
 import type { Bridge } from './bridge'
 import { errorOf, translated } from './errors'
-import type { NativeEnded } from './native'
+import type { NativeEnded, OpenStream } from './native'
 
 /** Streams that have all of these; one at least is named, or all streams are meant by saying so. */
 export interface Who {
@@ -33,6 +33,13 @@ export function disconnect (bridge: Bridge, who: Who, text: string): Promise<End
   const { user, channel, stream, everyone } = checkWho(who)
   if (typeof text !== 'string') throw errorOf('invalid-argument', `what clients are told is a string, not a value of type ${typeof text}`)
   return told(bridge, () => bridge.native.disconnect(text, user, channel, stream, everyone === true))
+}
+
+/** The streams of this process that are meant. */
+export function streams (bridge: Bridge, who: Who): OpenStream[] {
+  const { user, channel, stream, everyone } = checkWho(who)
+  bridge.checkOpen()
+  return translated(() => bridge.native.list(user, channel, stream, everyone === true))
 }
 
 function told (bridge: Bridge, end: () => NativeEnded | null): Promise<Ended> {

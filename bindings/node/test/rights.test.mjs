@@ -37,6 +37,30 @@ for (const [name, start] of Object.entries(mounts)) {
       assert.deepEqual([closed.disconnected, closed.reauthorize], [1, 1])
     })
 
+    test('those who are there are listed', async t => {
+      const { events, open } = await served(t, start, source => ({ channels: ['room', userOf(source)], user: userOf(source) }))
+      const [bob, eve] = [await open('bob'), await open('eve')]
+      // What has come through says that the engine has them.
+      await events.publish('room', { data: 1 })
+      await Promise.all([bob, eve].map(client => client.event('message')))
+      assert.deepEqual(events.users('room'), ['bob', 'eve'])
+      assert.deepEqual(events.users('bob'), ['bob'])
+      const [found, ...others] = events.streams({ user: 'bob', channel: 'room' })
+      assert.deepEqual(others, [])
+      const { id, ageMs, behind, position, ...rest } = found
+      assert.deepEqual(rest, { channels: ['room', 'bob'], user: 'bob', address: '127.0.0.1' })
+      assert.ok(ageMs >= 0 && behind <= 1 && position.includes('-'))
+      assert.equal(events.streams({ everyone: true }).length, 2)
+      await events.disconnect({ stream: id }, 'you')
+      await bob.until(() => bob.ended, 'the end')
+      await eventually(() => events.streams({ user: 'bob' }).length === 0)
+      for (const who of [{}, { user: '' }, { user: undefined }, null, { all: true }]) assert.throws(() => events.streams(who), ArgumentError)
+      assert.throws(() => events.users(''), ArgumentError)
+      await events.close()
+      assert.throws(() => events.streams({ everyone: true }), ClosedError)
+      assert.throws(() => events.users('room'), ClosedError)
+    })
+
     test('one stream of several', async t => {
       const { events, open } = await served(t, start, () => 'room')
       const ids = []

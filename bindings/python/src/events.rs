@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evstream::{Event, Who};
+use evstream::{Event, OpenStream, Who};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyTuple},
@@ -177,6 +177,25 @@ impl Events {
         Ok(Ended::new(wait(py, || self.inner.disconnect(who, text))?))
     }
 
+    /// The streams that are meant, each as the fields of `OpenStream`.
+    fn streams(
+        &self,
+        py: Python<'_>,
+        user: Option<&str>,
+        channel: Option<&str>,
+        stream: Option<&str>,
+        everyone: bool,
+    ) -> Result<Vec<Listed>> {
+        let who = who(user, channel, stream, everyone);
+        let streams = wait(py, || self.inner.streams(who))?;
+        Ok(streams.into_iter().map(listed).collect())
+    }
+
+    /// The users who have streams of a channel open.
+    fn users(&self, py: Python<'_>, channel: &str) -> Result<Vec<String>> {
+        Ok(wait(py, || self.inner.users(channel))?)
+    }
+
     /// Figures at this moment.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats::show(py, &self.inner.stats())
@@ -241,6 +260,15 @@ impl Events {
     fn leak(&self) {
         std::mem::forget(self.inner.clone());
     }
+}
+
+/// The fields of `OpenStream`, in their order.
+type Listed = (String, Vec<String>, Option<String>, Option<String>, String, f64, u64);
+
+fn listed(stream: OpenStream) -> Listed {
+    let address = stream.address.map(|address| address.to_string());
+    let age_s = stream.age_ms as f64 / 1_000.0;
+    (stream.id, stream.channels, stream.user, address, stream.position.to_string(), age_s, stream.behind)
 }
 
 fn who(user: Option<&str>, channel: Option<&str>, stream: Option<&str>, everyone: bool) -> Who {

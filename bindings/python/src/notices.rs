@@ -32,6 +32,7 @@ enum Notice {
 
 #[derive(Debug)]
 struct Client {
+    id: String,
     channels: Vec<String>,
     user: Option<String>,
     address: Option<String>,
@@ -83,6 +84,7 @@ impl Observer for Teller {
 impl Client {
     fn of(stream: &Stream) -> Self {
         Self {
+            id: stream.id(),
             channels: stream.channels().map(str::to_owned).collect(),
             user: stream.user().map(str::to_owned),
             address: stream.peer().map(|peer| peer.to_string()),
@@ -93,10 +95,11 @@ impl Client {
 fn show(py: Python<'_>, notice: Notice) -> PyResult<Bound<'_, PyTuple>> {
     match notice {
         Notice::Opened(client) => {
-            ("open", client.channels, client.user, client.address, None::<&str>).into_pyobject(py)
+            ("open", client.id, client.channels, client.user, client.address, None::<&str>).into_pyobject(py)
         }
         Notice::Closed(client, reason) => {
-            ("close", client.channels, client.user, client.address, Some(reason.name())).into_pyobject(py)
+            ("close", client.id, client.channels, client.user, client.address, Some(reason.name()))
+                .into_pyobject(py)
         }
         Notice::PublishFailed(failure) => {
             let error = exception(py, &failure.error)?;

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from support import until
 
-from evstream import Access, Events, InvalidError, InvalidEventError, Server
+from evstream import Access, ClosedError, Events, InvalidError, InvalidEventError, Server
 
 
 @pytest.fixture
@@ -64,6 +64,39 @@ def test_somebody_is_named(events: Events) -> None:
             events.reopen(**who)
         with pytest.raises(InvalidError):
             events.disconnect("x", **who)
+
+
+def test_who_is_there(events: Events) -> None:
+    opened: list[str] = []
+    events.on_open(lambda info: opened.append(info.id))
+    server = serve(events)
+    bob, eve = lines(server, "bob"), lines(server, "eve")
+    for stream in (bob, eve):
+        expect(stream, "stream-open")
+    # What has come through says that the engine has them.
+    events.publish("room", "first")
+    for stream in (bob, eve):
+        expect(stream, "first")
+    assert events.users("room") == ["bob", "eve"]
+    assert events.users("another") == []
+    [found] = events.streams(user="bob", channel="room")
+    assert (found.user, found.channels, found.address) == ("bob", ["room"], "127.0.0.1")
+    assert 0 <= found.age < 60 and found.behind in (0, 1)
+    everyone = events.streams(everyone=True)
+    assert [stream.user for stream in everyone] == ["bob", "eve"] and everyone[0].id == found.id
+    until(lambda: len(opened) == 2, "both are told of")
+    assert found.id in opened
+    events.disconnect("you", stream=found.id)
+    list(bob)
+    until(lambda: events.users("room") == ["eve"], "one is gone")
+    for who in ({}, {"user": ""}, {"everyone": False}):
+        with pytest.raises(InvalidError):
+            events.streams(**who)
+    with pytest.raises(InvalidError):
+        events.users("")
+    events.close()
+    with pytest.raises(ClosedError):
+        events.streams(everyone=True)
 
 
 def test_a_snapshot_joins_the_stream(events: Events) -> None:

@@ -87,7 +87,7 @@ impl Entries {
     /// The streams that are meant.
     pub(super) fn list(&self, who: &Who) -> Vec<OpenStream> {
         let found = |(_, entry): (usize, &Entry)| match entry {
-            Entry::Socket(member) => who.fits(&member.stream).then(|| OpenStream::new(&member.stream)),
+            Entry::Socket(member) => who.fits(&member.stream).then(|| (&member.stream).into()),
             Entry::Reader { signal_ref, .. } => signal_ref.listed(who),
         };
         self.all.iter().filter_map(found).collect()

@@ -261,7 +261,7 @@ impl Pulled {
     /// Its stream, when it is meant.
     pub(super) fn listed(&self, who: &Who) -> Option<OpenStream> {
         let slot = lock(&self.slot);
-        slot.stream.as_ref().filter(|stream| who.fits(stream)).map(OpenStream::new)
+        slot.stream.as_ref().filter(|stream| who.fits(stream)).map(OpenStream::from)
     }
 
     /// What its stream is to say, if it was ended before it had a shard.

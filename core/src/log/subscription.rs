@@ -118,7 +118,6 @@ impl Subscription {
     }
 
     /// How many events after `cursor` are kept.
-    #[cfg(feature = "runtime")]
     pub(crate) fn count_after(&self, cursor: u64) -> u64 {
         let after = |channel: &Arc<Channel>| {
             let state = channel.lock();

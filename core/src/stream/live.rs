@@ -187,7 +187,6 @@ impl Stream {
     }
 
     /// How many of the events that its channels keep it has yet to read.
-    #[cfg(feature = "runtime")]
     pub(crate) fn behind(&self) -> u64 {
         match self.early.as_deref() {
             // It has no place yet.

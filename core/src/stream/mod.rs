@@ -16,7 +16,6 @@ mod hold;
 mod hub;
 mod jwt;
 mod later;
-#[cfg(feature = "runtime")]
 mod listed;
 mod live;
 mod notice;
@@ -53,7 +52,6 @@ pub use hub::Hub;
 #[cfg(feature = "runtime")]
 pub(crate) use jwt::decide;
 pub use jwt::{Jwt, jwt_of};
-#[cfg(feature = "runtime")]
 pub use listed::OpenStream;
 pub use live::{Read, Stream};
 pub use notice::{CloseNotice, Condition, LastWords, ResetReason};

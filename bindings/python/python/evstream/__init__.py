@@ -24,7 +24,7 @@ from ._errors import (
     ProxyError,
 )
 from ._events import Events
-from ._messages import Closed, Health, PublishFailure, Received, Reset, StreamInfo
+from ._messages import Closed, Health, OpenStream, PublishFailure, Received, Reset, StreamInfo
 from ._native import Access, Ended, Jwt, PublicChannels, Receipt, Tickets, __version__
 from ._options import Options
 from ._request import HttpRequest
@@ -53,6 +53,7 @@ __all__ = [
     "IoError",
     "JournalError",
     "Jwt",
+    "OpenStream",
     "Options",
     "ProxyError",
     "PublicChannels",

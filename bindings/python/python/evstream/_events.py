@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from . import _json
 from ._access import Channels
 from ._channel import Channel, publish, to_text
-from ._messages import Closed, Health, PublishFailure, StreamInfo
+from ._messages import Closed, Health, OpenStream, PublishFailure, StreamInfo
 from ._mounts import asgi as _asgi
 from ._mounts import wsgi as _wsgi
 from ._native import Access, Ended, Receipt, Tickets
@@ -159,6 +159,23 @@ class Events:
         published after this call. It keeps nobody from asking again, which the function for channels has to refuse.
         Otherwise as `reopen`."""
         return self._source.ended(self._source.native.disconnect(text, user, channel, stream, everyone))
+
+    def streams(
+        self,
+        *,
+        user: str | None = None,
+        channel: str | None = None,
+        stream: str | None = None,
+        everyone: bool = False,
+    ) -> list[OpenStream]:
+        """The streams of this process that are meant, as `reopen` says, from the oldest to the newest: for a list of who is
+        there, and to find clients that are behind. Those that GRIP proxies hold are not among them. It waits for the
+        threads that write the streams, a millisecond or less."""
+        return [OpenStream(*fields) for fields in self._source.native.streams(user, channel, stream, everyone)]
+
+    def users(self, channel: str) -> list[str]:
+        """The users who have streams of a channel open in this process, each once, by their names."""
+        return self._source.native.users(channel)
 
     def ticket(self, tickets: Tickets, access: Access) -> str:
         """A ticket for what `access` grants, which names its channels: for `?ticket=` in the URL of `EventSource`, at

@@ -36,6 +36,8 @@ class Reset:
 class StreamInfo:
     """A stream that has opened or ended."""
 
+    id: str
+    """What `reopen` and `disconnect` call it."""
     channels: list[str]
     user: str | None
     """As the application said with `Access(user=...)`."""
@@ -43,6 +45,25 @@ class StreamInfo:
     """The client's, where it is known."""
     reason: str | None
     """Why it ended: `client`, `write-timeout`, `slow`, `max-age`, `shutdown` or `dropped`; `None` of an open one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A stream that is open, as `Events.streams` lists it."""
+
+    id: str
+    """What `reopen` and `disconnect` call it."""
+    channels: list[str]
+    user: str | None
+    """As the application said with `Access(user=...)`."""
+    address: str | None
+    """The client's, where it is known."""
+    position: str
+    """The place of the last event that it was given."""
+    age: float
+    """How long it has been open, in seconds."""
+    behind: int
+    """Events of its channels that it was not given yet, of those that are kept: above 0 for long, its client is too slow."""
 
 
 @dataclass(frozen=True, slots=True)
