@@ -168,9 +168,9 @@ class Events:
         stream: str | None = None,
         everyone: bool = False,
     ) -> list[OpenStream]:
-        """The streams of this process that are meant, as `reopen` says, from the oldest to the newest: for a list of who is
-        there, and to find clients that are behind. Those that GRIP proxies hold are not among them. It waits for the
-        threads that write the streams, a millisecond or less."""
+        """The streams of this process that are meant, as `reopen` says, from the oldest to the newest: for a list of
+        who is there, and to find clients that are behind. Those that GRIP proxies hold are not among them. It waits
+        for the threads that write the streams, a millisecond or less."""
         return [OpenStream(*fields) for fields in self._source.native.streams(user, channel, stream, everyone)]
 
     def users(self, channel: str) -> list[str]:

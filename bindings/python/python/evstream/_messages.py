@@ -63,7 +63,7 @@ class OpenStream:
     age: float
     """How long it has been open, in seconds."""
     behind: int
-    """Events of its channels that it was not given yet, of those that are kept: above 0 for long, its client is too slow."""
+    """Events of its channels that it was not given yet, of those that are kept. Above 0 for long: a slow client."""
 
 
 @dataclass(frozen=True, slots=True)
