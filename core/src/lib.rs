@@ -81,8 +81,8 @@ pub use config::{
 pub use error::{Error, ErrorKind, Result};
 pub use log::LogStats;
 pub use stream::{
-    Access, Asked, CloseReason, JournalStats, Jwt, Observer, OpenStream, PublicChannels, PublishFailure, Reply, Request,
-    ResetReason, Screened, Stats, Stream, StreamRequest, Tickets, Who,
+    Access, Asked, CloseReason, JournalStats, Jwt, Observer, OpenStream, PublicChannels, PublishFailure,
+    Reply, Request, ResetReason, Screened, Stats, Stream, StreamRequest, Tickets, Who,
 };
 pub use wire::{Event, NotAPosition, Position};
 #[cfg(feature = "runtime")]

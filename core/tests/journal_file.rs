@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, path::PathBuf, sync::Arc, thread};
 
-use common::{Client, PATH, PATIENCE, publish_placed};
+use common::{Client, PATH, PATIENCE, publish_placed, until};
 use evstream::{Access, Config, Event, Events, Message, Mount, Request, Server, ServerBuilder, Who};
 
 /// A folder that goes with the test.
@@ -97,6 +97,64 @@ fn whoever_comes_before_the_journal_is_read_begins_with_that_moment() {
         let bytes = String::from_utf8(bytes).unwrap();
         assert!(!bytes.contains("stream-reset"), "{bytes}");
     }
+}
+
+/// Each at another moment, whoever drives it.
+#[test]
+fn a_journal_that_is_gone_is_told_to_all_who_miss_nothing_of_the_next() {
+    let folder = Folder::new();
+    let (events, server) = folder.process(Config::new().retry_ms(300));
+    let mut clients: Vec<_> = (0..20).map(|_| Client::open(&server, "/events/?channel=a")).collect();
+    let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
+    let open = || events.pull(events.open_request(&request, Access::allow()).stream.unwrap()).unwrap();
+    let mut pulls: Vec<_> = (0..20).map(|_| (open(), Vec::new())).collect();
+    let read_up_to = |text: &str, pulls: &mut Vec<(evstream::Pull, Vec<u8>)>| {
+        for (pull, bytes) in pulls {
+            while !String::from_utf8_lossy(bytes).contains(text) {
+                bytes.extend_from_slice(&pull.next_timeout(PATIENCE).unwrap().unwrap());
+            }
+        }
+    };
+    publish_placed(&events, "before");
+    read_up_to("before", &mut pulls);
+    clients.iter_mut().for_each(|client| assert_eq!(client.data(), "before"));
+    fs::remove_file(folder.0.join("events")).unwrap();
+    publish_placed(&events, "after");
+    read_up_to("after", &mut pulls);
+    for (_, bytes) in &pulls {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(text.find("event: stream-reset") < text.find("after"), "{text}");
+    }
+    for client in &mut clients {
+        client.expect("stream-reset");
+        assert_eq!(client.data(), "after");
+    }
+}
+
+#[test]
+fn whoever_has_yet_to_be_told_of_another_journal_is_told_where_it_comes_back() {
+    let folder = Folder::new();
+    let (events, server) = folder.process(Config::new().retry_ms(60_000));
+    let mut clients: Vec<_> = (0..10).map(|_| Client::open(&server, "/events/?channel=a")).collect();
+    let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
+    let mut pull = events.pull(events.open_request(&request, Access::allow()).stream.unwrap()).unwrap();
+    publish_placed(&events, "before");
+    clients.iter_mut().for_each(|client| assert_eq!(client.data(), "before"));
+    fs::remove_file(folder.0.join("events")).unwrap();
+    publish_placed(&events, "after");
+    // It is told by now that the journal is another.
+    until("it is followed", || events.stats().journal.is_some_and(|journal| journal.epochs == 2));
+    let closing = thread::spawn(move || events.close(PATIENCE).unwrap());
+    for client in &mut clients {
+        client.read_until(|client| client.close_notice().is_some());
+        assert_eq!(client.close_notice(), Some("shutdown"));
+    }
+    while pull.next_timeout(PATIENCE).unwrap().is_some() {}
+    assert!(closing.join().unwrap().ended);
+    let (_next, server) = folder.process(Config::new());
+    let mut again = Client::resume(&server, "/events/?channel=a", clients[0].last_id());
+    again.expect("stream-open");
+    again.expect("stream-reset");
 }
 
 #[test]

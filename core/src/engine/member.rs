@@ -7,6 +7,7 @@ use super::{
     batch::{BATCH_BYTES, Batch, Progress},
     framing::Framing,
     socket::{Peer, Socket},
+    timers::NEVER,
 };
 use crate::{
     stream::{CloseReason, FullMark, LastWords, Read, Stream},
@@ -236,6 +237,9 @@ impl Member {
             self.close(self.stream.ends().why, 0, now_ms + CLOSE_NOTICE_MS);
             return self.pump(batch, now_ms);
         }
+        if !self.is_full() && self.stream.reset_due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            return self.pump(batch, now_ms);
+        }
         if !self.is_full() && self.keep_alive_ms() <= now_ms {
             // Reading first makes sure that the position a keep-alive carries is one the client has reached.
             let outcome = self.pump(batch, now_ms);
@@ -262,7 +266,7 @@ impl Member {
         } else if self.is_closing() {
             end_ms
         } else {
-            self.keep_alive_ms().min(end_ms)
+            self.keep_alive_ms().min(end_ms).min(self.stream.reset_due_ms().unwrap_or(NEVER))
         }
     }
 
@@ -273,8 +277,10 @@ impl Member {
                 return Ok(false);
             }
             let Some(unsent) = &mut self.unsent else {
-                let cursor = self.stream.cursor();
-                let Some(closing) = self.closing.as_mut().filter(|closing| closing.until <= cursor) else {
+                let stream = &self.stream;
+                // Who has yet to be told of another epoch is told where the client comes back.
+                let is_level = |until| until <= stream.cursor() || stream.reset_due_ms().is_some();
+                let Some(closing) = self.closing.as_mut().filter(|closing| is_level(closing.until)) else {
                     return Ok(true);
                 };
                 // The reason to end was set when it began to leave.

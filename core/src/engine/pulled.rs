@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{member::CLOSE_NOTICE_MS, timers::NEVER};
 use crate::{
     log::Item,
-    stream::{CloseNotice, CloseReason, Ends, LastWords, OpenStream, Read, Stream, Who},
+    stream::{CloseNotice, CloseReason, Ends, Hub, LastWords, OpenStream, Read, Stream, Turn, Who},
     sync::lock,
     wakeups::Signal,
     wire::Frame,
@@ -37,6 +37,10 @@ pub(crate) struct Pulled {
     /// What it is to say then.
     words: Mutex<Option<LastWords>>,
     keep_alive_due_ms: AtomicU64,
+    hub: Arc<Hub>,
+    turn: Turn,
+    /// The stream's cursor, once it reads the log like others.
+    cursor: AtomicU64,
     /// Since when the driver has had something to take or to send.
     unsent_since_ms: AtomicU64,
 }
@@ -72,6 +76,9 @@ impl Pulled {
             write_timeout_ms: config.write_timeout_ms,
             keep_alive_ms,
             ends: stream.ends(),
+            hub: stream.hub().clone(),
+            turn: stream.turn(),
+            cursor: AtomicU64::new(NEVER),
             leave_by_ms: AtomicU64::new(NEVER),
             words: Mutex::default(),
             keep_alive_due_ms: AtomicU64::new(now_ms.saturating_add(keep_alive_ms)),
@@ -96,7 +103,9 @@ impl Pulled {
         if is_last && self.closing_words().is_final() {
             return self.say(slot, self.closing_words());
         }
-        let frame = match stream.read(max_bytes, items) {
+        let read = stream.read(max_bytes, items);
+        self.cursor.store(if stream.is_level() { stream.cursor() } else { NEVER }, Ordering::Relaxed);
+        let frame = match read {
             Read::Events if !items.is_empty() => {
                 self.note_taken(now_ms);
                 return Next::Events;
@@ -175,7 +184,15 @@ impl Pulled {
 
 /// For the shard.
 impl Pulled {
+    /// Tells the driver to look, unless it is to be told later of another epoch.
     pub(super) fn raise(&self, now_ms: u64) {
+        if self.reset_due_ms().is_some_and(|due_ms| now_ms < due_ms) {
+            return;
+        }
+        self.wake(now_ms);
+    }
+
+    fn wake(&self, now_ms: u64) {
         // One that is unsent something already stays unsent since then.
         let _ = self.unsent_since_ms.compare_exchange(NEVER, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         self.signal.raise();
@@ -197,7 +214,7 @@ impl Pulled {
         let is_unsent = self.unsent_since_ms.load(Ordering::Relaxed) < NEVER;
         // One that was told to look is not told again.
         let news_due_ms = if is_unsent { NEVER } else { self.news_due_ms() };
-        self.end_due_ms().0.min(news_due_ms)
+        self.end_due_ms().0.min(news_due_ms).min(self.reset_due_ms().unwrap_or(NEVER))
     }
 
     /// What its deadlines ask for at `now_ms`; when to call it again, or `None` when it has ended.
@@ -215,12 +232,15 @@ impl Pulled {
                 return None;
             }
         }
-        let mut next_ms = self.news_due_ms();
+        let mut next_ms = self.news_due_ms().min(self.reset_due_ms().unwrap_or(NEVER));
         if next_ms <= now_ms {
-            self.raise(now_ms);
+            self.wake(now_ms);
             next_ms = now_ms.saturating_add(self.keep_alive_ms);
             if self.ends.at_ms > now_ms {
                 next_ms = next_ms.min(self.ends.at_ms);
+            }
+            if let Some(due_ms) = self.reset_due_ms().filter(|due_ms| *due_ms > now_ms) {
+                next_ms = next_ms.min(due_ms);
             }
         }
         Some(next_ms.min(self.end_due_ms().0))
@@ -267,6 +287,11 @@ impl Pulled {
     /// What its stream is to say, if it was ended before it had a shard.
     pub(super) fn ended_meanwhile(&self) -> Option<LastWords> {
         lock(&self.slot).stream.as_mut()?.ended_meanwhile()
+    }
+
+    /// When its stream is to be told of another epoch.
+    fn reset_due_ms(&self) -> Option<u64> {
+        self.turn.due_ms(&self.hub, self.cursor.load(Ordering::Relaxed))
     }
 
     /// When the driver is to be told to look, although there is no event.

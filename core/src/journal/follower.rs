@@ -176,7 +176,7 @@ impl Following {
                         "the journal is another than before: clients are told that they have missed events"
                     );
                 }
-                self.log.rebase(epoch, floor);
+                self.log.rebase(epoch, floor, self.clock.now_ms());
             }
             Entry::Placed { seq, at_unix_ms, what: What::Lost { channels } } => {
                 self.log.lose_at(seq, &channels, self.clock.now_ms());

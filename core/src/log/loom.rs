@@ -156,7 +156,7 @@ fn a_reader_is_told_of_another_epoch_before_it_reads_on() {
         let follower = thread::spawn({
             let log = log.clone();
             move || {
-                assert_eq!(log.rebase(Epoch(2), 5), 5);
+                assert_eq!(log.rebase(Epoch(2), 5, 0), 5);
                 log.append_at(6, &log.channel("a", 0), &Event::text(""), 0);
             }
         });
@@ -216,7 +216,7 @@ fn a_reader_is_told_of_a_loss_before_it_reads_on() {
 fn a_reader_that_is_ahead_of_the_log_is_not_sent_back() {
     check_races(|| {
         let log = Arc::new(Log::following(LIMITS));
-        log.rebase(Epoch(1), 1);
+        log.rebase(Epoch(1), 1, 0);
         let follower = thread::spawn({
             let log = log.clone();
             move || {
@@ -247,7 +247,7 @@ fn a_reader_that_sleeps_is_woken_by_another_epoch() {
         let _watcher = reader.channels()[0].watch(flag.clone(), 0);
         let follower = thread::spawn({
             let log = log.clone();
-            move || log.rebase(Epoch(2), 0)
+            move || log.rebase(Epoch(2), 0, 0)
         });
         let woken = flag.0.swap(false, Ordering::AcqRel);
         let looked = reader.read(0, usize::MAX, &mut Vec::new());

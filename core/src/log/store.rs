@@ -24,6 +24,8 @@ pub struct Log {
     head: AtomicU64,
     /// The head from which the events of this epoch go on.
     base: AtomicU64,
+    /// When it began here.
+    rebased_ms: AtomicU64,
     bytes: AtomicUsize,
     /// Events in all rings. A figure that nothing is decided by, which the model checker need not look at.
     events: Figure,
@@ -98,6 +100,7 @@ impl Log {
             limits,
             head: AtomicU64::new(0),
             base: AtomicU64::new(0),
+            rebased_ms: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             events: <_>::default(),
             channels: Channels::new(limits.history_bytes / IDLE_SHARE / CHANNEL_BYTES),
@@ -127,6 +130,16 @@ impl Log {
     /// Whether a place is from before this epoch: readers that come from there have missed what nobody knows.
     pub(crate) fn is_before_epoch(&self, seq: u64) -> bool {
         seq < self.base.load(Ordering::Acquire)
+    }
+
+    /// The place before the first that is known of this epoch.
+    pub(super) fn base(&self) -> u64 {
+        self.base.load(Ordering::Acquire)
+    }
+
+    /// When this epoch began here.
+    pub(crate) fn rebased_ms(&self) -> u64 {
+        self.rebased_ms.load(Ordering::Acquire)
     }
 
     /// The process that made it; a forked child must leave its locks alone.
@@ -182,11 +195,12 @@ impl Log {
     /// gap. For the thread that calls [`append_at`](Self::append_at), when the log that it follows is another.
     ///
     /// Places go on from the one that is given back: `head`, or one that no reader has come to yet if that is greater.
-    pub fn rebase(&self, epoch: Epoch, head: u64) -> u64 {
+    pub fn rebase(&self, epoch: Epoch, head: u64, now_ms: u64) -> u64 {
         let before = self.head();
         let head = head.max(before + 1);
         // The head last: whoever sees it and looks at a channel finds that what it seeks up to there is gone. And
         // watchers after the head, or they would find nothing new.
+        self.rebased_ms.store(now_ms, Ordering::Release);
         self.base.store(head, Ordering::Release);
         // Before the channels: a reader who finds a gap there asks for its position.
         self.epoch.store(epoch.0, Ordering::Release);

@@ -225,6 +225,12 @@ impl Gap {
         Self { channels, head, is_lost }
     }
 
+    /// Everything up to where the epoch begins.
+    pub(crate) fn of_epoch(subscription: &Subscription) -> Self {
+        let head = subscription.log.base();
+        Self { head, ..Self::of_all(subscription) }
+    }
+
     /// Up to the first place where events were missing from the beginning.
     fn lost(channels: &[Arc<Channel>], cursor: impl Fn(usize) -> u64) -> Self {
         let lost: Vec<u64> = channels.iter().map(|channel| channel.lock().lost).collect();

@@ -302,7 +302,7 @@ fn another_epoch_is_a_gap_for_everybody_and_goes_on_after_all_places() {
     let gone = log.channel("gone", 0);
     drop(gone);
     // The other log is behind: a place is taken that no reader can have come to.
-    assert_eq!(log.rebase(Epoch(2), 0), 2);
+    assert_eq!(log.rebase(Epoch(2), 0, 0), 2);
     assert_eq!(log.stats().history_bytes, 0);
     for cursor in [0, 1] {
         assert!(log.is_before_epoch(cursor));
@@ -325,7 +325,7 @@ fn another_epoch_is_a_gap_for_everybody_and_goes_on_after_all_places() {
     let [event] = &Decoder::new().feed(items[0].frame.sse())[..] else { panic!("one event") };
     assert_eq!((&*event.id, &*event.data), ("00000002-000000000005", "5"));
     // The other log is ahead: what it has up to there is not known here.
-    assert_eq!(log.rebase(Epoch(3), 9), 9);
+    assert_eq!(log.rebase(Epoch(3), 9, 0), 9);
     assert_eq!(reader.gap(5), Some(Gap { channels: vec![0, 1], head: 9, is_lost: false }));
 }
 
@@ -336,7 +336,7 @@ fn what_is_counted_as_published_are_events() {
     publish(&log, "b", "2", 0);
     assert_eq!(log.stats().published, 2);
     let log = new_following_log(LIMITS);
-    log.rebase(Epoch(2), 9);
+    log.rebase(Epoch(2), 9, 0);
     log.append_at(10, &log.channel("a", 0), &Event::text("10"), 0);
     log.pass(11);
     log.lose_at::<&str>(12, &[], 0);

@@ -264,7 +264,7 @@ impl Course<'_> {
                 if !is_first && self.log.epoch() == epoch {
                     self.log.lose_at(floor, &[] as &[&str], clock.now_ms());
                 } else {
-                    self.log.rebase(epoch, floor);
+                    self.log.rebase(epoch, floor, clock.now_ms());
                 }
                 if !(is_first && follows) {
                     self.done = None;

@@ -11,6 +11,7 @@ use super::{
     hub::Hub,
     notice::{self, CloseNotice, Condition, LastWords, ResetReason},
     resume::repeated,
+    spread::Turn,
     stats::CloseReason,
     who::Who,
 };
@@ -138,6 +139,14 @@ impl Stream {
         {
             return read;
         }
+        if let Some(due_ms) = self.reset_due_ms() {
+            if self.hub.now_ms().is_some_and(|now_ms| now_ms < due_ms) {
+                return Read::Events;
+            }
+            // What came since the epoch began is not missed.
+            let gap = Gap::of_epoch(&self.subscription);
+            return self.reset(&gap, ResetReason::Epoch);
+        }
         match self.subscription.read(self.cursor, max_bytes, items) {
             Ok(cursor) => {
                 self.cursor = cursor;
@@ -145,6 +154,15 @@ impl Stream {
             }
             Err(gap) => self.fall_behind(&gap),
         }
+    }
+
+    /// When it is told that the log is of another epoch, and before which it reads nothing; `None` when it need not be told.
+    pub(crate) fn reset_due_ms(&self) -> Option<u64> {
+        self.is_level().then(|| self.turn().due_ms(&self.hub, self.cursor)).flatten()
+    }
+
+    pub(crate) fn turn(&self) -> Turn {
+        Turn::of(self.number)
     }
 
     /// Whether it reads the log like others: it has begun, and its place is in the log.

@@ -29,6 +29,7 @@ mod reply;
 mod request;
 mod resume;
 mod seldom;
+mod spread;
 mod stats;
 #[cfg(all(test, not(evstream_loom)))]
 mod tests;
@@ -66,6 +67,8 @@ pub use reply::Reply;
 pub use request::{Now, Request};
 #[cfg(feature = "runtime")]
 pub(crate) use seldom::Seldom;
+#[cfg(feature = "runtime")]
+pub(crate) use spread::Turn;
 pub use stats::{CloseReason, JournalStats, Stats};
 #[cfg(feature = "runtime")]
 pub(crate) use stats::{Delivered, Details, FullMark};

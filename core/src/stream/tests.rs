@@ -295,3 +295,51 @@ fn a_client_cut_off_before_the_reset_is_told_again() {
         }
     }
 }
+
+/// Those who read a journal that is another all of a sudden would otherwise all load their data anew at once.
+#[cfg(feature = "runtime")]
+#[test]
+fn streams_are_told_of_another_epoch_one_after_the_other_and_miss_nothing_of_it() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let hub = Hub::following(Config::new().retry_ms(1_000)).unwrap();
+    let clock = Arc::new(AtomicU64::new(5_000));
+    hub.set_time({
+        let clock = clock.clone();
+        move || clock.load(Ordering::Relaxed)
+    });
+    let check = hub.log().begin_check();
+    hub.log().rebase(Epoch(1), 1, 5_000);
+    hub.log().end_check(check);
+    let mut streams: Vec<Stream> = (0..200).map(|_| stream(&hub, "channel=a")).collect();
+    let mut items = Vec::new();
+    let mut read = |stream: &mut Stream| {
+        items.clear();
+        match stream.read(usize::MAX, &mut items) {
+            Read::Events => Ok(items.len()),
+            Read::Notice(frame) => Err(events(frame.sse())[0].clone()),
+            Read::End(words) => panic!("{words:?}"),
+        }
+    };
+    assert!(streams.iter_mut().all(|stream| read(stream) == Ok(0)), "there is nothing to tell");
+
+    let base = hub.log().rebase(Epoch(2), 7, 5_000);
+    let channel = hub.log().channel("a", 5_000);
+    hub.log().append_at(base + 1, &channel, &Event::text("first of the new one"), 5_000);
+    let mut told = vec![0];
+    for now_ms in (5_000..=6_000).step_by(100) {
+        clock.store(now_ms, Ordering::Relaxed);
+        let mut count = 0;
+        streams.retain_mut(|stream| {
+            let Err(reset) = read(stream) else { return true };
+            assert_eq!(reset.name.as_deref(), Some("stream-reset"));
+            assert_eq!(stream.position().seq, base);
+            assert_eq!(read(stream), Ok(1), "what came meanwhile is not missed");
+            count += 1;
+            false
+        });
+        told.push(count);
+    }
+    assert_eq!(streams.len(), 0, "each was told within retry_ms");
+    assert!(told.iter().all(|&count| count < 60), "they come one after the other: {told:?}");
+}

@@ -180,7 +180,7 @@ impl Model {
     fn rebase(&mut self, skipped: usize) {
         self.epochs += 1;
         let wanted = (self.events.len() + skipped) as u64;
-        self.base = self.log.rebase(Epoch(self.epochs), wanted);
+        self.base = self.log.rebase(Epoch(self.epochs), wanted, 0);
         assert_eq!(self.base, wanted.max(self.events.len() as u64 + 1));
         assert_eq!(
             self.log.position(self.log.head()),
