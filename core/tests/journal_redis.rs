@@ -156,6 +156,27 @@ fn whoever_is_disconnected_is_so_in_all_processes() {
     assert!(client.expect("stream-error").data.contains("it is over"));
 }
 
+/// The order is in a journal that is lost before the other process has read it.
+#[test]
+fn whoever_was_to_be_disconnected_is_asked_anew_when_the_journal_is_lost() {
+    let redis = Redis::start(&[]);
+    assert_eq!(redis.ask("ACL SETUSER far on >pass ~* &* +@all"), "+OK\r\n");
+    let (a, in_a) = process(&redis.journal(), Config::new());
+    let (b, in_b) = process(&redis.journal().replace("//", "//far:pass@"), Config::new());
+    let [mut near, mut far, mut another] = [(&in_a, "a"), (&in_b, "a"), (&in_b, "b")]
+        .map(|(server, channel)| Client::open(server, &format!("/events/?channel={channel}")));
+    redis.ask("ACL SETUSER far off");
+    redis.ask("CLIENT KILL USER far");
+    until("it does not hear", || !b.stats().journal.unwrap().connected);
+    let ended = a.disconnect(Who::new().channel("a"), "it is over").unwrap();
+    ended.wait(PATIENCE).unwrap();
+    assert!(near.expect("stream-error").data.contains("it is over"));
+    redis.ask("FLUSHALL");
+    redis.ask("ACL SETUSER far on");
+    far.read_until(|client| client.close_notice().is_some());
+    assert_eq!(far.close_notice(), Some("reauthorize"));
+}
+
 #[test]
 fn a_stream_that_comes_before_redis_does_waits() {
     let mut redis = Redis::start(&[]);

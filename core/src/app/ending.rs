@@ -9,6 +9,7 @@ use super::App;
 use crate::{
     engine::end_meant,
     error::{Error, ErrorKind, Result},
+    journal::Heard,
     publish::{ProxyResult, Receipt},
     stream::{LastWords, OpenStream, Order, Who},
     wire::{Event, protocol::MAX_REASON_BYTES},
@@ -36,8 +37,10 @@ impl App {
         let until = |tried_for_ms| Instant::now() + Duration::from_millis(tried_for_ms);
         if let Some(journal) = &self.journal {
             let order = Event::json(&Order::new(self.hub.name(), &who, forbidden))?;
+            // Whoever has come back since and was let in must not be sent away again.
+            let again = Event::json(&Order::new(self.hub.name(), &who, None))?;
             let deadline = until(config.journal_deadline_ms);
-            return Ok(Ended { told: Some(self.appending(journal)?.order(&order, deadline)) });
+            return Ok(Ended { told: Some(self.appending(journal)?.order(&order, &again, deadline)) });
         }
         let deadline = until(config.grip_deadline_ms);
         let told = self.publisher()?.and_then(|publisher| publisher.end(&self.hub, &who, &words, deadline));
@@ -57,13 +60,20 @@ impl App {
 
     /// Does what another process has said in the journal. When something of that is missing, anyone may have been meant: all
     /// clients come back, and the application decides anew.
-    pub(super) fn obey(&self, order: Option<&str>) {
-        let Some(order) = order else {
-            return self.end_own(Who::everyone(), &LastWords::asked_for(None));
-        };
-        if let Some(order) = Order::parse(order).filter(|order| order.from != self.hub.name()) {
-            let (who, words) = order.into_parts();
-            self.end_own(who, &words);
+    pub(super) fn obey(&self, heard: Heard<'_>) {
+        match heard {
+            Heard::Missing => self.end_own(Who::everyone(), &LastWords::asked_for(None)),
+            Heard::Order(order) => {
+                if let Some(order) = Order::parse(order).filter(|order| order.from != self.hub.name()) {
+                    let (who, words) = order.into_parts();
+                    self.end_own(who, &words);
+                }
+            }
+            Heard::Journal(epoch) => {
+                if let Some(appending) = self.appending.get() {
+                    appending.is_in(epoch);
+                }
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     engine::{Engine, Sweeper, Which},
     error::{Error, ErrorKind, Result},
     fork::{Own, forked},
-    journal::{self, Follower, Journal},
+    journal::{self, Follower, Heard, Journal},
     log::Channel,
     publish::{Appending, Forwarding, ProxyFigures, Publisher, Receipt},
     runtime::Runtime,
@@ -177,9 +177,9 @@ impl App {
             if self.follower.get().is_none() {
                 self.forward(journal)?;
                 let app = Arc::downgrade(self);
-                let obey = move |order: Option<&str>| {
+                let obey = move |heard: Heard<'_>| {
                     if let Some(app) = app.upgrade() {
-                        app.obey(order);
+                        app.obey(heard);
                     }
                 };
                 let _ = self.follower.set(Follower::start(&**journal, self.hub.log(), self.clock, obey)?);

@@ -17,6 +17,7 @@ use crate::{
     log::Log,
     sync::{lock, unpoison},
     threads::spawn,
+    wire::Epoch,
 };
 
 /// Follows a journal. Dropping it ends the thread.
@@ -37,14 +38,13 @@ struct Shared {
 }
 
 impl Follower {
-    /// Starts the thread, which calls `obey` with what is meant for the process itself, and with `None` when some of that is
-    /// missing. Nobody else may append to `log` from now
-    /// on.
+    /// Starts the thread, which calls `obey` with what is meant for the process itself. Nobody else may append to `log` from
+    /// now on.
     pub(crate) fn start(
         journal: &dyn Journal,
         log: &Arc<Log>,
         clock: Clock,
-        obey: impl FnMut(Option<&str>) + Send + 'static,
+        obey: impl FnMut(Heard<'_>) + Send + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let following = Following {
@@ -110,7 +110,18 @@ fn read(reader: &mut dyn Reader, entries: &mut Vec<Entry>) -> Result<Option<u64>
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "reading the journal has panicked")))
 }
 
-type Obey = Box<dyn FnMut(Option<&str>) + Send>;
+/// What a process hears for itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Heard<'a> {
+    /// What another process, or this one, wants done.
+    Order(&'a str),
+    /// Orders are missing.
+    Missing,
+    /// This is the journal from now on.
+    Journal(Epoch),
+}
+
+type Obey = Box<dyn FnMut(Heard<'_>) + Send>;
 
 struct Following {
     log: Arc<Log>,
@@ -120,7 +131,6 @@ struct Following {
     failing: bool,
     /// When it was started, before which there were no streams.
     since_unix_ms: u64,
-    /// What to do with orders; `None` when some are missing.
     obey: Obey,
 }
 
@@ -168,7 +178,7 @@ impl Following {
             Entry::Begin { epoch, floor } if self.is_known(epoch) => {
                 tracing::warn!("this process was too slow for the journal, which has lost events of it");
                 self.log.lose_at::<&str>(floor, &[], self.clock.now_ms());
-                (self.obey)(None);
+                (self.obey)(Heard::Missing);
             }
             Entry::Begin { epoch, floor } => {
                 if self.shared.epochs.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -177,12 +187,13 @@ impl Following {
                     );
                 }
                 self.log.rebase(epoch, floor, self.clock.now_ms());
+                (self.obey)(Heard::Journal(epoch));
             }
             Entry::Placed { seq, at_unix_ms, what: What::Lost { channels } } => {
                 self.log.lose_at(seq, &channels, self.clock.now_ms());
                 let has_orders = channels.is_empty() || channels.iter().any(|name| **name == *ORDERS);
                 if has_orders && self.is_new(at_unix_ms) {
-                    (self.obey)(None);
+                    (self.obey)(Heard::Missing);
                 }
             }
             Entry::Placed { seq, at_unix_ms, what: What::Event { channel, event } }
@@ -190,7 +201,7 @@ impl Following {
             {
                 // First, so that no reader is at its place when it panics and a loss is told there.
                 if self.is_new(at_unix_ms) {
-                    (self.obey)(Some(&event.data));
+                    (self.obey)(Heard::Order(&event.data));
                 }
                 self.log.pass(seq);
             }
@@ -209,7 +220,7 @@ impl Following {
         !self.log.is_waiting() || at_unix_ms >= self.since_unix_ms
     }
 
-    fn is_known(&self, epoch: crate::wire::Epoch) -> bool {
+    fn is_known(&self, epoch: Epoch) -> bool {
         self.shared.epochs.load(Ordering::Relaxed) > 0 && self.log.epoch() == epoch
     }
 

@@ -11,7 +11,7 @@ mod redis;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-pub(crate) use follower::Follower;
+pub(crate) use follower::{Follower, Heard};
 
 use crate::{
     config::Config,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Receipt, exiting::wait_at_exit, ticket::Ticket};
+use super::{Receipt, exiting::wait_at_exit, recent::Recent, ticket::Ticket};
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::{Journal, ORDERS, Record, What, Writer},
@@ -16,7 +16,7 @@ use crate::{
     stream::{Hub, PublishFailure},
     sync::{lock, unpoison},
     threads::spawn,
-    wire::{Event, Position},
+    wire::{Epoch, Event, Position},
     without::{Protection, without},
 };
 
@@ -46,6 +46,8 @@ struct State {
     number: u64,
     /// The place of the last event that was appended.
     last: Option<Position>,
+    /// What was ordered of late.
+    recent: Recent,
     failed: u64,
     /// How many had failed when closing began.
     failed_before: Option<u64>,
@@ -94,12 +96,18 @@ impl Appending {
         Receipt::journaled(channel.subscribers(), ticket)
     }
 
-    /// Leaves an order for all processes with the queue.
-    pub(crate) fn order(&self, order: &Event<'_>, deadline: Instant) -> Receipt {
+    /// Leaves an order for all processes with the queue; `again` is said should the journal be lost soon.
+    pub(crate) fn order(&self, order: &Event<'_>, again: &Event<'_>, deadline: Instant) -> Receipt {
         let ticket = Ticket::of_journal();
+        self.queue.lock().recent.keep(again.to_static(), Instant::now());
         let what = What::Event { channel: ORDERS.into(), event: order.to_static() };
         self.queue.push(what, deadline, &ticket);
         Receipt::journaled(0, ticket)
+    }
+
+    /// Notes which journal there is, by what was read of it.
+    pub(crate) fn is_in(&self, epoch: Epoch) {
+        self.queue.note_epoch(self.queue.lock(), epoch);
     }
 
     /// Waits until everything is appended; then, or at the deadline, ends the thread. `tell` is told how many events were
@@ -284,7 +292,10 @@ impl Queue {
         state.taken -= settled.iter().map(|(pending, _)| pending.events()).sum::<usize>();
         state.last = settled.last().map(|(_, position)| *position).or(state.last);
         let is_drained = state.is_drained();
-        drop(state);
+        match state.last {
+            Some(last) => self.note_epoch(state, last.epoch),
+            None => drop(state),
+        }
         if is_drained {
             self.changed.notify_all();
         }
@@ -293,6 +304,25 @@ impl Queue {
                 self.run_callbacks(|| ticket.settle_journal(Ok(position)));
             }
         }
+    }
+
+    /// Says again what was lost, when the journal is another than before.
+    fn note_epoch(&self, mut state: MutexGuard<'_, State>, epoch: Epoch) {
+        let now = Instant::now();
+        let again = state.recent.is_in(epoch, now);
+        if again.is_empty() || state.closed {
+            return;
+        }
+        tracing::warn!(
+            orders = again.len(),
+            "the journal is another: streams that were ended are ended again"
+        );
+        for order in again {
+            let what = What::Event { channel: ORDERS.into(), event: order };
+            state.waiting.push_back(Pending::new(what, now + FOR_NEWS, &Ticket::of_journal()));
+        }
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// Fails what cannot wait until `next`, in the batch and behind it.

@@ -7,6 +7,7 @@ mod forwarding;
 mod http;
 mod queue;
 mod receipt;
+mod recent;
 mod ticket;
 
 use std::{

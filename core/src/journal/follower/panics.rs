@@ -60,7 +60,7 @@ fn it_goes_on_after_a_panic_and_tells_what_may_be_missing() {
     let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
     let mut stream =
         open_request(&hub, &request, Access::allow(), crate::stream::Now::default()).stream.unwrap();
-    let obey = |_: Option<&str>| panic!("of what is obeyed");
+    let obey = |_: Heard<'_>| panic!("of what is obeyed");
     let follower = Follower::start(&Broken, hub.log(), Clock::start(), obey).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut seen = String::new();

@@ -90,8 +90,8 @@ fn orders_that_are_missing_are_noticed() {
     let missing = Arc::new(AtomicU64::new(0));
     let count = missing.clone();
     let mut process = Process::new();
-    process.following.obey = Box::new(move |order| {
-        count.fetch_add(u64::from(order.is_none()), Ordering::Relaxed);
+    process.following.obey = Box::new(move |heard| {
+        count.fetch_add(u64::from(heard == Heard::Missing), Ordering::Relaxed);
     });
     let log = process.hub.log().clone();
     process.begin(1, 1);
@@ -115,13 +115,13 @@ fn orders_that_are_missing_are_noticed() {
 fn orders_are_obeyed_that_come_while_an_old_journal_is_read() {
     let obeyed = Arc::new(Mutex::new(Vec::new()));
     let (orders, mut process) = (obeyed.clone(), Process::new());
-    process.following.obey = Box::new(move |order| lock(&orders).push(order.map(str::to_owned)));
+    process.following.obey = Box::new(move |heard| lock(&orders).push(format!("{heard:?}")));
     process.begin(1, 1);
     for (seq, at_unix_ms) in [(2, SINCE_UNIX_MS - 1), (3, SINCE_UNIX_MS)] {
         let what = What::Event { channel: ORDERS.into(), event: Event::text(seq.to_string()) };
         process.following.apply([Entry::Placed { seq, at_unix_ms, what }].into_iter());
     }
-    assert_eq!(*lock(&obeyed), [Some("3".to_owned())]);
+    assert_eq!(*lock(&obeyed), ["Journal(Epoch(1))", "Order(\"3\")"]);
 }
 
 /// A place: which timeline, counted from 1 as its epoch is, and where in it.
