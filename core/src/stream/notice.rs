@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::json;
 
-use super::{hub::Hub, stats::CloseReason};
+use super::{hub::Hub, spread::spread, stats::CloseReason};
 use crate::wire::{Event, Frame, Position, encode_event, protocol};
 
 /// Why a stream cannot go on, as `stream-error` says it.
@@ -196,11 +196,8 @@ impl Hub {
 
     /// A time between `least_ms` and `by_ms` more.
     pub(super) fn spread_ms(&self, least_ms: u64, by_ms: u64) -> u64 {
-        // Multiples of the golden ratio: each falls into the widest gap that those before it have left.
-        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        let turn = self.counters.close_notices.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN);
-        let later_ms = (u128::from(turn) * u128::from(by_ms + 1)) >> 64;
-        least_ms + later_ms as u64
+        let turn = self.counters.close_notices.fetch_add(1, Ordering::Relaxed);
+        least_ms + spread(turn, by_ms)
     }
 }
 

@@ -1,6 +1,4 @@
-//! When each stream is told that the journal is another than before. All at once they would all load their data anew at once.
-
-use fastrand::Rng;
+//! Spreading in time what many clients would otherwise do at once: load their data anew, or come back.
 
 use super::hub::Hub;
 
@@ -20,8 +18,15 @@ impl Turn {
     pub(crate) fn due_ms(self, hub: &Hub, cursor: u64) -> Option<u64> {
         let log = hub.log();
         log.is_before_epoch(cursor).then(|| {
-            let seed = self.0 ^ u64::from(log.epoch().0).rotate_left(32);
-            log.rebased_ms() + Rng::with_seed(seed).u64(..=hub.config().retry_ms)
+            let turn = self.0 ^ u64::from(log.epoch().0).rotate_left(32);
+            log.rebased_ms() + spread(turn, hub.config().retry_ms)
         })
     }
+}
+
+/// A time up to `by_ms` for each turn, by multiples of the golden ratio: each falls into the widest gap that those before it
+/// have left.
+pub(super) fn spread(turn: u64, by_ms: u64) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    ((u128::from(turn.wrapping_mul(GOLDEN)) * u128::from(by_ms + 1)) >> 64) as u64
 }
