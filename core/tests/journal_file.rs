@@ -117,7 +117,9 @@ fn a_journal_that_is_gone_is_told_to_all_who_miss_nothing_of_the_next() {
     };
     publish_placed(&events, "before");
     read_up_to("before", &mut pulls);
-    clients.iter_mut().for_each(|client| assert_eq!(client.data(), "before"));
+    for client in &mut clients {
+        assert_eq!(client.data(), "before");
+    }
     fs::remove_file(folder.0.join("events")).unwrap();
     publish_placed(&events, "after");
     read_up_to("after", &mut pulls);
@@ -139,7 +141,9 @@ fn whoever_has_yet_to_be_told_of_another_journal_is_told_where_it_comes_back() {
     let request = Request { method: "GET", path: "/", query: "channel=a", headers: &[], peer: None };
     let mut pull = events.pull(events.open_request(&request, Access::allow()).stream.unwrap()).unwrap();
     publish_placed(&events, "before");
-    clients.iter_mut().for_each(|client| assert_eq!(client.data(), "before"));
+    for client in &mut clients {
+        assert_eq!(client.data(), "before");
+    }
     fs::remove_file(folder.0.join("events")).unwrap();
     publish_placed(&events, "after");
     // It is told by now that the journal is another.
