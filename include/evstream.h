@@ -1635,7 +1635,9 @@ void evs_server_free(evs_server *server);
  * Accepts tokens of a key. evs_server_mount_jwt and evs_access_set_jwt have such tokens decide.
  *
  * @param key  A shared secret of 16 bytes or more (HS256); or an EC P-256 (ES256) or RSA key (RS256) as PEM or JSON Web
- *             Key. "base64:" may stand before the base64 of one.
+ *             Key. "base64:" may stand before the base64 of one. Or the address of a set of such keys, "https://...",
+ *             which is fetched in the background, every ten minutes, and when a token names a key that it lacks;
+ *             before the first answer clients are told to come back.
  * @param jwt  Where to store it; free with evs_jwt_free.
  *
  * @return OK; INVALID_CONFIG when it is no key, or can be guessed; INVALID_ARGUMENT.
@@ -1647,7 +1649,7 @@ evs_status evs_jwt_new(const char *key,
                        evs_error **error);
 
 /**
- * Accepts tokens of another key too, such as the next one. There may be eight.
+ * Accepts tokens of another key too, such as the next one. There may be eight, and one address.
  *
  * @param jwt  The object.
  * @param key  The key, as for evs_jwt_new.

@@ -21,7 +21,7 @@ use crate::{
     server::{Body, ServerBuilder, respond},
     stream::{
         Access, Asked, Jwt, Observer, OpenStream, Reply, Request, Screened, Stats, Stream, StreamRequest,
-        Tickets, Who, admit, decide, issue, open, open_request, screen, user_channel,
+        Tickets, Who, admit, issue, open, open_request, screen, user_channel,
     },
     subscribe::Subscription,
     wire::{Epoch, Event, Position},
@@ -135,7 +135,7 @@ impl Events {
     /// }
     /// ```
     pub fn jwt_access(&self, jwt: &Jwt, request: &Request<'_>, requested: &[String]) -> Access {
-        decide(self.app.hub(), jwt, request, requested, self.app.now())
+        self.app.decide(jwt, request, requested)
     }
 
     /// A ticket for what `access` grants, which must name its channels: letters, digits, `-` and `_`, for `?ticket=` in the URL of

@@ -44,6 +44,8 @@
 mod app;
 mod callbacks;
 #[cfg(feature = "runtime")]
+mod client;
+#[cfg(feature = "runtime")]
 mod clock;
 mod config;
 #[cfg(feature = "runtime")]
@@ -106,7 +108,9 @@ pub mod __internal {
     };
     pub use crate::{
         log::{Appended, Channel, Gap, Item, Limits, Log, Subscription, Watch},
-        stream::{CloseNotice, Condition, Hub, LastWords, Now, Read, jwt_of, open, open_request, screen},
+        stream::{
+            CloseNotice, Condition, Hub, LastWords, Now, Read, add_key, jwt_of, open, open_request, screen,
+        },
         wire::{
             Decoded, Decoder, Epoch, Frame, Query, Resume, check_channel, encode_event, percent_decode,
             protocol, read_events,

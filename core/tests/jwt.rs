@@ -4,7 +4,9 @@
 mod common;
 
 use std::{
-    fmt::Write,
+    fmt::Write as _,
+    io::Write as _,
+    net::TcpListener,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -12,7 +14,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{Client, Conn, Over, closed, publish, serve_mounts, until};
 use evstream::{CloseReason, Config, Jwt, Mount, Who, grip::Key};
-use ring::hmac;
+use ring::{
+    hmac,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
 use tracing::{Subscriber, field::Visit, span};
 
 const SECRET: &str = "a secret of some length";
@@ -154,4 +159,45 @@ fn a_token_is_judged_anew_when_its_client_comes_back() {
     let expired = [("Authorization", &*old), ("Last-Event-ID", &id), ("Accept", "text/event-stream")];
     assert!(ask(&expired).response().1.contains("the token has expired"));
     assert!(events.close(Duration::from_secs(5)).unwrap().ended);
+}
+
+/// An issuer whose first answer is late.
+#[test]
+fn keys_at_an_address_are_fetched_and_until_then_clients_come_back() {
+    let random = ring::rand::SystemRandom::new();
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
+    let point = pair.public_key().as_ref();
+    let [x, y] = [&point[1..33], &point[33..]].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let keys = format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"1","x":"{x}","y":"{y}"}}]}}"#);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let (answer, may_answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        may_answer.recv().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", keys.len());
+        connection.write_all((head + &keys).as_bytes()).unwrap();
+    });
+    let mount = Mount::new("/events/").jwt(Jwt::keys_at(&url).unwrap());
+    let (_events, server) = serve_mounts(Config::new(), [mount]);
+    let claims = r#"{"exp":4102444800,"evstream":{"channels":["a"]}}"#;
+    let message = [r#"{"alg":"ES256","kid":"1"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(&random, message.as_bytes()).unwrap());
+    let first = || {
+        let mut conn = Conn::open(&server);
+        let authorization = format!("Bearer {message}.{signature}");
+        conn.request(
+            "GET",
+            "/events/",
+            &[("Authorization", &authorization), ("Accept", "text/event-stream")],
+        );
+        conn.into_stream()
+    };
+    let mut early = first();
+    early.read_until(|client| client.close_notice().is_some());
+    assert_eq!(early.close_notice(), Some("failed"));
+    answer.send(()).unwrap();
+    until("the keys are known", || first().next().is_ok());
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::c_char, mem::MaybeUninit};
 
-use evstream::{Jwt, grip::Key};
+use evstream::{__internal::add_key, Jwt};
 
 use crate::{
     access::evs_access,
@@ -25,7 +25,9 @@ pub struct evs_jwt {
 /// Accepts tokens of a key. evs_server_mount_jwt and evs_access_set_jwt have such tokens decide.
 ///
 /// @param key  A shared secret of 16 bytes or more (HS256); or an EC P-256 (ES256) or RSA key (RS256) as PEM or JSON Web
-///             Key. "base64:" may stand before the base64 of one.
+///             Key. "base64:" may stand before the base64 of one. Or the address of a set of such keys, "https://...",
+///             which is fetched in the background, every ten minutes, and when a token names a key that it lacks;
+///             before the first answer clients are told to come back.
 /// @param jwt  Where to store it; free with evs_jwt_free.
 ///
 /// @return OK; INVALID_CONFIG when it is no key, or can be guessed; INVALID_ARGUMENT.
@@ -39,13 +41,12 @@ pub extern "C" fn evs_jwt_new(
 ) -> evs_status {
     call(error, || {
         let place = place(jwt, "jwt")?;
-        let key = Key::parse(cast::text(key, key_len, "key")?)?;
-        give(place, evs_jwt { jwt: Jwt::new(key)? });
+        give(place, evs_jwt { jwt: add_key(None, cast::text(key, key_len, "key")?)? });
         Ok(evs_status::Ok)
     })
 }
 
-/// Accepts tokens of another key too, such as the next one. There may be eight.
+/// Accepts tokens of another key too, such as the next one. There may be eight, and one address.
 ///
 /// @param jwt  The object.
 /// @param key  The key, as for evs_jwt_new.
@@ -59,7 +60,7 @@ pub extern "C" fn evs_jwt_add_key(
     key_len: usize,
     error: Option<&mut MaybeUninit<*mut evs_error>>,
 ) -> evs_status {
-    change(jwt, error, |jwt| Ok(jwt.key(Key::parse(cast::text(key, key_len, "key")?)?)?))
+    change(jwt, error, |jwt| Ok(add_key(Some(jwt), cast::text(key, key_len, "key")?)?))
 }
 
 /// Requires that a token's "iss" is this.

@@ -164,6 +164,26 @@ static void one_user(void) {
   close_hub(hub);
 }
 
+/* Keys that are fetched, from where nobody answers. */
+static void by_keys_at_an_address(void) {
+  evs_jwt *jwt = NULL;
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_new, EVS_LITERAL("http://login.example.com/keys"), &jwt);
+  OK(evs_jwt_new, EVS_LITERAL("http://127.0.0.1:9/keys"), &jwt);
+  GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_add_key, jwt, EVS_LITERAL("https://login.example.com/keys"));
+  evs_hub *hub = new_hub();
+  evs_server *server = NULL;
+  OK(evs_server_new, hub, &server);
+  OK(evs_server_mount_jwt, server, EVS_LITERAL("/events/"), jwt);
+  evs_jwt_free(jwt);
+  OK(evs_server_listen, server, EVS_LITERAL("127.0.0.1:0"));
+  client *bob = request_to(evs_server_port(server), "GET /events/", "Authorization: " TOKEN "\r\n", "");
+  EXPECT(bob, "503 Service Unavailable");
+  hang_up(bob);
+  OK(evs_server_close, server, PATIENCE_MS);
+  evs_server_free(server);
+  close_hub(hub);
+}
+
 static void by_token(void) {
   evs_jwt *jwt = NULL;
   GIVES(EVS_STATUS_INVALID_CONFIG, evs_jwt_new, EVS_LITERAL("changeme"), &jwt);
@@ -259,6 +279,7 @@ int main(void) {
   RUN(who_is_there);
   RUN(one_user);
   RUN(by_token);
+  RUN(by_keys_at_an_address);
   RUN(only_public);
   RUN(by_ticket);
   return 0;

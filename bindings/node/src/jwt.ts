@@ -7,7 +7,9 @@ import { NativeJwtClass, type NativeJwt, type NativeJwtOptions } from './native'
 export interface JwtOptions {
   /**
    * The key that verifies them, which alone decides on the algorithm: a shared secret of 16 bytes or more (HS256), or an EC P-256
-   * (ES256) or RSA key (RS256) as PEM or JSON Web Key. Or several, such as the next one too.
+   * (ES256) or RSA key (RS256) as PEM or JSON Web Key. Or several, such as the next one too. Or the address of a set of such keys,
+   * `https://...`, which is fetched in the background, every ten minutes, and when a token names a key that it lacks; before the first
+   * answer clients are told to come back.
    */
   key: string | readonly string[]
   /** What `iss` must be. */

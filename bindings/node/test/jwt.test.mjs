@@ -1,6 +1,8 @@
 // Tokens that decide who may read what, in mounts and at the own server. The vectors have which are accepted.
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { ArgumentError, ConfigError, Events, Jwt } from 'evstream'
@@ -55,8 +57,37 @@ for (const [name, start] of Object.entries(mounts)) {
   })
 }
 
+for (const [name, start] of Object.entries(mounts)) {
+  test(`${name}: keys at an address are fetched, and until then clients are told to come back`, async t => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: '1' }]
+    const waiting = []
+    const issuer = createServer((_req, res) => { waiting.push(() => res.end(JSON.stringify({ keys }))) })
+    await once(issuer.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => { issuer.close(); issuer.closeAllConnections() })
+    const events = new Events({ logger: false })
+    t.after(() => events.close({ timeoutMs: 0 }))
+    const { port, server } = await start(events, new Jwt({ key: `http://127.0.0.1:${issuer.address().port}/` }))
+    t.after(() => { server.close(); server.closeAllConnections?.() })
+    const part = value => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const message = `${part({ alg: 'ES256', kid: '1' })}.${part({ sub: 'bob', exp: inSeconds(60), evstream: { channels: ['a'] } })}`
+    const signature = sign('sha256', Buffer.from(message), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
+    const open = async () => {
+      const client = await connect(port, '/events/', { headers: { Authorization: `Bearer ${message}.${signature}` } })
+      t.after(() => { client.close() })
+      await eventually(() => client.events.length > 0)
+      return client.events[0]
+    }
+    const first = await open()
+    assert.deepEqual([first.event, JSON.parse(first.data).reason], ['stream-close', 'failed'])
+    await eventually(() => waiting.length > 0, 'the issuer to be asked')
+    waiting.forEach(answer => { answer() })
+    await eventually(async () => (await open()).event === 'stream-open', 'the keys to be known')
+  })
+}
+
 describe('what cannot be safe is refused', () => {
-  for (const key of ['changeme', 'short', '', [], ['-----BEGIN PUBLIC KEY-----'], Array(9).fill(SECRET)]) {
+  for (const key of ['changeme', 'short', '', [], ['-----BEGIN PUBLIC KEY-----'], Array(9).fill(SECRET), 'http://login.example.com/keys', 'https://a:b@example.com/', ['https://a/', 'https://b/']]) {
     test(`the key ${inspect(key)}`, () => { assert.throws(() => new Jwt({ key }), ConfigError) })
   }
   test('a cookie that others may set', () => { assert.throws(() => new Jwt({ key: SECRET, cookie: 'token' }), ConfigError) })

@@ -15,7 +15,8 @@ pub(crate) struct Jwt(pub(crate) Arc<evstream::Jwt>);
 #[pymethods]
 impl Jwt {
     /// `key` is a shared secret (HS256), or an EC P-256 (ES256) or RSA key (RS256) as PEM or JSON Web Key, of 16 bytes or more;
-    /// or several, such as the next one too. A token comes as `Authorization: Bearer`, or in the `cookie`, whose name begins
+    /// or several, such as the next one too; or the address of a set of such keys, `https://...`, which is fetched in the
+    /// background, every ten minutes, and when a token names a key that it lacks. A token comes as `Authorization: Bearer`, or in the `cookie`, whose name begins
     /// with `__Secure-` or `__Host-`; never in the query.
     ///
     /// Its `exp` is required and ends the stream, `iss` and `aud` must be those given here, `sub` is the user, and

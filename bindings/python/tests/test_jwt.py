@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -96,3 +98,58 @@ def test_what_cannot_be_safe_is_refused() -> None:
         with pytest.raises(InvalidError):
             Jwt(**arguments)
     assert SECRET not in repr(Jwt(SECRET))
+
+
+# A key of an issuer, and a token that it has signed, up to the year 2100.
+PUBLIC = {
+    "kty": "EC",
+    "x": "WHdGaWLwHpWyM34QU21CQtTWC0IePOJKLOwwDWmAMdw",
+    "y": "XWORaTXjqtDecev7XkBAWBP2Vkbtb1Ahgn3cYN667ms",
+    "crv": "P-256",
+    "kid": "1",
+    "use": "sig",
+    "alg": "ES256",
+}
+SIGNED = (
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ"
+    ".eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDAsImV2c3RyZWFtIjp7ImNoYW5uZWxzIjpbImEiXX19"
+    ".5HHTlP7TakWvuF3xC_Y_3cizOW7PFygpi_uIh03JtviYG9JyUuCeDtzEswX7KvuGABUQbKlwh8PKcXOCSu3-jQ"
+)
+
+
+def test_keys_at_an_address(events: Events) -> None:
+    """Until they are known, clients are told to come back; then their tokens are good."""
+    may_answer = threading.Event()
+
+    class Issuer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            may_answer.wait(60)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"keys": [PUBLIC]}).encode())
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Issuer) as issuer:
+        threading.Thread(target=issuer.serve_forever, daemon=True).start()
+        jwt = Jwt(f"http://127.0.0.1:{issuer.server_port}/keys")
+        with events.serve(channels=jwt) as server:
+
+            def status() -> int:
+                headers = {"authorization": f"Bearer {SIGNED}", "accept": "*/*"}
+                with httpx.stream("GET", f"http://{server.address}/events/", headers=headers, timeout=30) as response:
+                    return response.status_code
+
+            assert status() == 503
+            may_answer.set()
+            until(lambda: status() == 200, "the keys are known")
+        issuer.shutdown()
+
+
+@pytest.mark.parametrize(
+    "key", ["http://login.example.com/keys", "https://a:b@example.com/", "https://", ["https://a/", "https://b/"]]
+)
+def test_an_address_of_keys_that_cannot_be_safe(key: Any) -> None:
+    with pytest.raises(ConfigError):
+        Jwt(key)

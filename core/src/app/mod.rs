@@ -4,6 +4,7 @@ mod closing;
 mod ending;
 mod exposition;
 mod health;
+mod keys;
 mod metrics;
 
 use std::{

@@ -46,6 +46,49 @@ pub(super) fn parse(text: &str) -> Result<Key> {
     }
 }
 
+/// A key of a set, and its `kid`.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedKey {
+    pub(crate) name: Option<String>,
+    pub(crate) key: Key,
+}
+
+/// Reads a set of public keys, of which those are left out that are for something else, or not of type `EC` with curve P-256
+/// or `RSA`. Fails when none is left, or there are too many.
+pub(crate) fn set(text: &[u8]) -> Result<Vec<NamedKey>> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<serde_json::Map<String, serde_json::Value>>,
+    }
+    let Set { keys } = serde_json::from_slice(text)
+        .map_err(|_| invalid_key("the answer is not a set of JSON Web Keys, {\"keys\": [...]}"))?;
+    if keys.len() > MAX_SET_KEYS {
+        return Err(invalid_key(format!("the set has {} keys, and may have {MAX_SET_KEYS}", keys.len())));
+    }
+    let count = keys.len();
+    let usable: Vec<NamedKey> = keys.into_iter().filter_map(public).collect();
+    if usable.is_empty() {
+        let text = "of the set's keys none is of type EC with 'crv' P-256, or RSA, and for signatures";
+        return Err(invalid_key(format!("{text}; there are {count}")));
+    }
+    Ok(usable)
+}
+
+/// A key of a set, as far as it is public; a secret would be known to whoever can read the address.
+fn public(mut members: serde_json::Map<String, serde_json::Value>) -> Option<NamedKey> {
+    let text = |name| members.get(name).and_then(serde_json::Value::as_str);
+    let is_for_signatures = members.get("use").is_none_or(|of| of == "sig");
+    if !is_for_signatures || !matches!(text("kty"), Some("EC" | "RSA")) {
+        return None;
+    }
+    let name = text("kid").map(str::to_owned);
+    for private in ["d", "p", "q", "dp", "dq", "qi", "oth"] {
+        members.remove(private);
+    }
+    let key = serde_json::to_string(&members).ok().and_then(|text| parse(&text).ok())?;
+    Some(NamedKey { name, key })
+}
+
 /// The members of private keys, which `Jwk` leaves out. No `Debug`: they are secret.
 #[derive(Deserialize)]
 struct Private {
@@ -106,6 +149,9 @@ fn bytes(name: &str, member: Option<&str>) -> Result<Vec<u8>> {
     base64::decode(member)
         .ok_or_else(|| invalid_key(format!("the JSON Web Key has no valid base64url in '{name}'")))
 }
+
+/// Issuers have a handful.
+const MAX_SET_KEYS: usize = 100;
 
 fn not_a_jwk(text: &str) -> Error {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();

@@ -45,6 +45,12 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// The scheme, host and port of an address over HTTP, in small letters; `None` when it has a user or password too.
+pub(crate) fn origin_of(uri: &str) -> Result<Option<String>> {
+    let Uri { origin, user, .. } = Uri::parse(uri)?;
+    Ok(user.is_none().then_some(origin))
+}
+
 /// The values that a `GRIP_URL` gives for `keys`, and the query that is left without them.
 ///
 /// The first value that is not empty counts. A plus is a plus: people paste base64 without encoding it.

@@ -25,6 +25,7 @@ use self::{
     ticket::Ticket,
 };
 use crate::{
+    client::client,
     error::{Error, Result},
     grip::{Prefix, Unplaced},
     log::{Appended, Channel, Log},
@@ -65,7 +66,10 @@ impl Publisher {
     /// Starts a task for each proxy; `None` when there is none.
     pub(crate) fn start(hub: &Arc<Hub>, runtime: &tokio::runtime::Handle) -> Result<Option<Self>> {
         let Some(grip) = hub.grip() else { return Ok(None) };
-        let client = http::client(&grip.proxies, hub.config().grip_env_proxy)?;
+        let client = {
+            let over_tls = grip.proxies.iter().any(|proxy| proxy.publish_url().starts_with("https:"));
+            client(over_tls, hub.config().grip_env_proxy)?
+        };
         let sequenced = grip.sequenced;
         let capacity = hub.config().grip_queue_events as usize;
         let queues = grip.proxies.iter().map(|proxy| {

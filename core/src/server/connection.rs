@@ -29,7 +29,7 @@ use crate::{
     app::App,
     engine::{Engine, Framing, ServerStreams, tune},
     error::Error,
-    stream::{Access, Asked, Reply, Request, Screened, StreamRequest, admit, decide, open, screen},
+    stream::{Access, Asked, Reply, Request, Screened, StreamRequest, admit, open, screen},
 };
 
 /// The connections of a server.
@@ -198,10 +198,9 @@ impl Shared {
                 open(self.app.hub(), asked, access, self.app.now())
             }
             Rule::Jwt(jwt) => {
-                let (hub, now) = (self.app.hub(), self.app.now());
                 let access =
-                    with_request(&parts, peer, |request| decide(hub, jwt, request, asked.channels(), now));
-                open(hub, asked, access, now)
+                    with_request(&parts, peer, |request| self.app.decide(jwt, request, asked.channels()));
+                open(self.app.hub(), asked, access, self.app.now())
             }
             Rule::Tickets(tickets) => {
                 let (hub, now) = (self.app.hub(), self.app.now());

@@ -151,6 +151,7 @@ impl ServerBuilder {
             .map(|auth| PublishEndpoint::new(auth, &self.app.hub().config().grip_prefix))
             .transpose()?;
         self.app.engine()?;
+        self.mounts.iter().filter_map(Mount::decides_by).for_each(|jwt| self.app.fetch_keys(jwt));
         let runtime = self.app.runtime().handle()?;
         let _context = runtime.enter();
         let (listener, address) = Listener::bind(address)?;

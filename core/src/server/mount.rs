@@ -184,6 +184,14 @@ impl Mount {
         let text = format!("a mount's path starts with '/' and has no '?' or '#', unlike {:?}", self.path);
         Err(Error::new(ErrorKind::InvalidConfig, text))
     }
+
+    /// The tokens that it goes by.
+    pub(super) fn decides_by(&self) -> Option<&Jwt> {
+        match &self.access {
+            Rule::Jwt(jwt) => Some(jwt),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for Mount {

@@ -1,5 +1,7 @@
 //! Who may read what, as a signed token says: no code of the application decides.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -7,6 +9,7 @@ use super::{
     access::{Access, YEAR_5000_S},
     grants::granted,
     hub::Hub,
+    keyset::{KeySet, Unverified},
     own::check_own,
     request::{Now, Request},
     token::token,
@@ -42,6 +45,7 @@ use crate::{
 #[must_use = "a mount is to have it"]
 pub struct Jwt {
     keys: Vec<Key>,
+    set: Option<Arc<KeySet>>,
     issuer: Option<String>,
     audiences: Vec<String>,
     cookie: String,
@@ -52,8 +56,38 @@ impl Jwt {
     ///
     /// Fails with `invalid-config` when it is a secret that can be guessed: whoever has a token can try.
     pub fn new(key: Key) -> Result<Self> {
-        let jwt = Self { keys: Vec::new(), issuer: None, audiences: Vec::new(), cookie: COOKIE.to_owned() };
-        jwt.key(key)
+        Self::without_keys().key(key)
+    }
+
+    /// Tokens that are signed with a key of the set (RFC 7517) at this address, as issuers have one: EC P-256 (ES256) and RSA
+    /// keys (RS256), 100 at most in 64 KiB; a token that names its key, `kid`, is verified with that.
+    ///
+    /// It is fetched in the background: at once, every ten minutes, and when a token names a key that it lacks, once a minute at
+    /// most. What was fetched last holds while the address does not answer. Before the first answer nothing is granted: clients
+    /// are told to come back.
+    ///
+    /// Fails with `invalid-config` unless the address begins with `https://`, or is a loopback address.
+    ///
+    /// ```
+    /// use evstream::{Jwt, Mount};
+    /// let jwt = Jwt::keys_at("https://login.example.com/.well-known/jwks.json")?.issuer("https://login.example.com");
+    /// let mount = Mount::new("/live/").jwt(jwt);
+    /// # Ok::<(), evstream::Error>(())
+    /// ```
+    pub fn keys_at(url: &str) -> Result<Self> {
+        Self::without_keys().and_keys_at(url)
+    }
+
+    fn without_keys() -> Self {
+        let (keys, audiences, cookie) = (Vec::new(), Vec::new(), COOKIE.to_owned());
+        Self { keys, set: None, issuer: None, audiences, cookie }
+    }
+
+    fn and_keys_at(self, url: &str) -> Result<Self> {
+        if self.set.is_some() {
+            return invalid("tokens are verified with keys of one address at most".to_owned());
+        }
+        Ok(Self { set: Some(KeySet::at(url)?), ..self })
     }
 
     /// Accepts tokens of another key too, such as the next one or the one before. There may be eight. Fails as
@@ -135,7 +169,7 @@ impl Jwt {
     }
 
     /// By the first key that has signed it. The reason is that of the key that came nearest.
-    fn verified(&self, token: &str) -> Result<Claims, Refusal> {
+    fn verified(&self, token: &str) -> Result<Claims, Denied> {
         let mut refusal = Refusal::Malformed;
         for key in &self.keys {
             match claims(key, token) {
@@ -143,14 +177,44 @@ impl Jwt {
                 Err(other) => refusal = refusal.max(other),
             }
         }
-        Err(refusal)
+        match self.set.as_ref().map(|set| set.claims(token)) {
+            None => {}
+            Some(Ok(claims)) => return Ok(claims),
+            Some(Err(Unverified::Refused(other))) => refusal = refusal.max(other),
+            Some(Err(Unverified::NoKeys)) => return Err(Denied::NoKeys),
+        }
+        Err(refusal.into())
     }
+
+    /// The keys that are to be fetched.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn key_set(&self) -> Option<&Arc<KeySet>> {
+        self.set.as_ref()
+    }
+}
+
+/// Adds a key to those of a [`Jwt`], if there is one: a text as [`Key::parse`] takes it, or the address of a set of keys.
+pub fn add_key(jwt: Option<Jwt>, key: &str) -> Result<Jwt> {
+    let jwt = jwt.unwrap_or_else(Jwt::without_keys);
+    let is_address = ["https://", "http://"].iter().any(|scheme| {
+        key.trim_start().get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    if is_address { jwt.and_keys_at(key) } else { jwt.key(Key::parse(key)?) }
 }
 
 /// Decides on a request by its token; says why it is refused, in the log and the figures, but not to the client.
 pub(crate) fn decide(hub: &Hub, jwt: &Jwt, request: &Request<'_>, requested: &[String], now: Now) -> Access {
     let Grant { channels, user, expires_at_s } = match jwt.read(hub, request, now) {
         Ok(grant) => grant,
+        Err(Denied::NoKeys) => {
+            if let Some(requests) = hub.token_log.pass(now.ms) {
+                tracing::warn!(
+                    requests,
+                    "the keys of tokens are not known yet, so clients are told to come back"
+                );
+            }
+            return Access::fail("the keys that tokens are verified with are not known yet");
+        }
         Err(denied) => {
             hub.counters.count_token_refusal();
             if let Some(requests) = hub.token_log.pass(now.ms) {
@@ -206,6 +270,8 @@ impl Audience {
 /// Why a token grants nothing.
 pub(super) enum Denied {
     Token(Refusal),
+    /// They are still being fetched.
+    NoKeys,
     WrongAudience,
     Claims(String),
 }
@@ -221,6 +287,7 @@ impl Denied {
     fn reason(&self) -> String {
         match self {
             Self::Token(refusal) => refusal.code().to_owned(),
+            Self::NoKeys => "no-keys".to_owned(),
             Self::WrongAudience => "wrong-audience".to_owned(),
             Self::Claims(why) => format!("bad-claims: {why}"),
         }
@@ -244,18 +311,18 @@ impl Denied {
     }
 }
 
-/// As bindings have it: `keys` as [`Key::parse`] takes them, one at least.
+/// As bindings have it: `keys` as [`add_key`] takes them, one at least.
 pub fn jwt_of(
     keys: &[String],
     issuer: Option<String>,
     audiences: Vec<String>,
     cookie: Option<String>,
 ) -> Result<Jwt> {
-    let jwt = Jwt { keys: Vec::new(), issuer, audiences, cookie: COOKIE.to_owned() };
-    let jwt = keys.iter().try_fold(jwt, |jwt, key| jwt.key(Key::parse(key)?))?;
-    if jwt.keys.is_empty() {
+    let jwt = keys.iter().try_fold(None, |jwt, key| add_key(jwt, key).map(Some))?;
+    let Some(jwt) = jwt else {
         return invalid("tokens are verified with a key, and there is none".to_owned());
-    }
+    };
+    let jwt = Jwt { issuer, audiences, ..jwt };
     match cookie {
         Some(name) => jwt.cookie(name),
         None => Ok(jwt),

@@ -15,6 +15,7 @@ mod histogram;
 mod hold;
 mod hub;
 mod jwt;
+mod keyset;
 mod later;
 mod listed;
 mod live;
@@ -52,7 +53,9 @@ pub(crate) use histogram::Tally;
 pub use hub::Hub;
 #[cfg(feature = "runtime")]
 pub(crate) use jwt::decide;
-pub use jwt::{Jwt, jwt_of};
+pub use jwt::{Jwt, add_key, jwt_of};
+#[cfg(feature = "runtime")]
+pub(crate) use keyset::KeySet;
 pub use listed::OpenStream;
 pub use live::{Read, Stream};
 pub use notice::{CloseNotice, Condition, LastWords, ResetReason};
