@@ -96,7 +96,6 @@ impl KeySet {
 }
 
 /// For whoever fetches.
-#[cfg(feature = "runtime")]
 impl KeySet {
     pub(crate) fn url(&self) -> &str {
         &self.url
@@ -185,7 +184,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "runtime")]
     #[test]
     fn one_fetches() {
         let set = KeySet::at("https://a/").unwrap();
