@@ -44,7 +44,7 @@ lint: ## Formatting, lints, links of the documentation, who imports whom, and th
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
-	@scripts/need cargo curl promtool pushpin redis
+	@scripts/need cargo curl haproxy promtool pushpin redis
 	cargo test --workspace
 
 .PHONY: test-floors
