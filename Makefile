@@ -37,6 +37,7 @@ test-slow: ## Tests that take minutes: the C library under valgrind, and process
 lint: ## Formatting, lints, links of the documentation, who imports whom, and the size of the browser's client
 	@scripts/need cargo node npm:bindings/browser python3
 	scripts/floors
+	scripts/check-docs
 	npm run --silent --prefix bindings/browser size
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings

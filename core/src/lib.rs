@@ -118,7 +118,15 @@ pub mod __internal {
     };
 }
 
-/// The README's examples are tests.
+/// The examples of the documentation are tests.
 #[cfg(all(doctest, feature = "runtime"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/observe.md")]
+    struct Observe;
+    #[doc = include_str!("../../docs/scale.md")]
+    struct Scale;
+    #[doc = include_str!("../../docs/secure.md")]
+    struct Secure;
+}
