@@ -118,7 +118,17 @@ pub mod __internal {
     };
 }
 
-/// The README's examples are tests.
+/// The examples of the documentation are tests.
 #[cfg(all(doctest, feature = "runtime"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../docs/start/rust.md")]
+    mod start {}
+    #[doc = include_str!("../../docs/rights.md")]
+    mod rights {}
+    #[doc = include_str!("../../docs/scale.md")]
+    mod scale {}
+    #[doc = include_str!("../../docs/reference/metrics.md")]
+    mod metrics {}
+}
