@@ -42,7 +42,7 @@ async def test_the_python_in_it(path: Path) -> None:
 
 
 def test_five_minutes() -> None:
-    fastapi, flask, django = (run(block, START, {}) for block in python_in(START))
+    fastapi, flask, django = (run(block, START, {"__name__": __name__}) for block in python_in(START))
     requests, http = flask["app"].test_client(), TestClient(fastapi["app"])
     for client in (http, requests):
         assert client.head("/events/?channel=messages").status_code == 200
