@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use evstream::{Config, ErrorKind, Events, OptionKind};
+use evstream::{Config, ErrorKind, OptionKind};
 
 const BEGIN: &str = "<!-- settings -->\n";
 const END: &str = "<!-- /settings -->";
@@ -24,7 +24,9 @@ fn settings_are_those_of_the_code() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, format!("{}{table}{}", &page[..start], &page[end..])).expect("the page is writable");
     } else {
-        panic!("the settings in docs/reference/settings.md are out of date; run the tests with UPDATE_DOCS=1");
+        panic!(
+            "the settings in docs/reference/settings.md are out of date; run the tests with UPDATE_DOCS=1"
+        );
     }
 }
 
@@ -43,10 +45,12 @@ fn errors_are_those_of_the_code() {
     assert_eq!(rows, kinds.collect::<Vec<_>>());
 }
 
+#[cfg(feature = "runtime")]
 #[test]
 fn metrics_are_those_of_the_code() {
     let page = read(&root().join("docs/reference/metrics.md"));
-    let events = Events::new(Config::new().grip(vec!["http://127.0.0.1:1".into()])).expect("it is a proxy");
+    let events =
+        evstream::Events::new(Config::new().grip(vec!["http://127.0.0.1:1".into()])).expect("it is a proxy");
     let text = events.metrics(true);
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let families: Vec<(&str, &str)> = families.collect();
