@@ -45,7 +45,7 @@ lint: ## Formatting, lints, links and code of the documentation, who imports who
 
 .PHONY: test-rust
 test-rust: ## Tests of the Rust crates, with a real Pushpin
-	@scripts/need cargo curl promtool pushpin redis
+	@scripts/need cargo curl haproxy promtool pushpin redis
 	cargo test --workspace
 
 .PHONY: test-floors

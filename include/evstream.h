@@ -2690,6 +2690,15 @@ void evs_config_free(evs_config *config);
 #define EVS_OPTION_FORWARDED_HEADER_NAME "forwarded_header"
 
 /**
+ * Whether each connection to the library's server begins with a header of the PROXY protocol, version 1 or
+ * 2, which tells its client's address. Connections are then taken of trusted_proxies alone; others, and
+ * those without a header within header_timeout_ms, are closed, and counted as connections_refused. A flag;
+ * default false.
+ */
+#define EVS_OPTION_PROXY_PROTOCOL EVS_LITERAL(EVS_OPTION_PROXY_PROTOCOL_NAME)
+#define EVS_OPTION_PROXY_PROTOCOL_NAME "proxy_protocol"
+
+/**
  * Origins that may read streams across sites: exact, as browsers send them, such as https://example.com, or
  * * for any. A list of texts; default none.
  */

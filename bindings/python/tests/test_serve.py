@@ -93,7 +93,7 @@ def test_an_application_hears_of_its_streams(caplog: pytest.LogCaptureFixture) -
             client.named("stream-open")
             until(lambda: len(told) == 1, "it is told of the stream")
         until(lambda: len(told) == 2, "it is told of the end")
-    info = StreamInfo(["a", "b"], "bob", "127.0.0.1", None)
+    info = StreamInfo(told[0][1].id, ["a", "b"], "bob", "127.0.0.1", None)
     assert told[0] == ("open", info)
     assert told[1][1].reason in ("client", "shutdown")
     assert opened is not None

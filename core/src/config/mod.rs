@@ -156,6 +156,10 @@ options! {
     trusted_proxies: List = Vec::new();
     /// Where those proxies say whom a request comes from: the one header that they write. A client may write the other.
     forwarded_header: Choice(ForwardedHeader) = ForwardedHeader::XForwardedFor;
+    /// Whether each connection to the library's server begins with a header of the PROXY protocol, version 1 or 2, which tells its
+    /// client's address. Connections are then taken of `trusted_proxies` alone; others, and those without a header within
+    /// `header_timeout_ms`, are closed, and counted as `connections_refused`.
+    proxy_protocol: Flag = false;
     /// Origins that may read streams across sites: exact, as browsers send them, such as `https://example.com`, or
     /// `*` for any.
     cors_origins: List = Vec::new();

@@ -2,8 +2,12 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
+    io,
     net::IpAddr,
+    pin::pin,
     sync::{Arc, mpsc::Sender},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -21,6 +25,7 @@ use super::{
     listener::Connection,
     mount::{Mount, Rule, Serves},
     place::Place,
+    proxied,
     publish::PublishEndpoint,
     report::report,
     shape,
@@ -29,7 +34,7 @@ use crate::{
     app::App,
     engine::{Engine, Framing, ServerStreams, tune},
     error::Error,
-    stream::{Access, Asked, Reply, Request, Screened, StreamRequest, admit, open, screen},
+    stream::{Access, Asked, Reply, Request, Screened, Seldom, StreamRequest, admit, open, screen},
 };
 
 /// The connections of a server.
@@ -48,6 +53,7 @@ struct Shared {
     server_streams: Arc<ServerStreams>,
     http: http1::Builder,
     authorizing: Hooks,
+    proxied_log: Seldom,
     /// Closed when the last request is answered, and the last hook has ended.
     _finish: Sender<()>,
 }
@@ -79,6 +85,7 @@ impl Connections {
             server_streams,
             http,
             authorizing,
+            proxied_log: Seldom::default(),
             _finish: finish,
         };
         Self { shared: Arc::new(shared), tasks: JoinSet::new(), last_warning: None }
@@ -129,6 +136,7 @@ async fn run<C: Connection>(
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
+    let Some((connection, place)) = shared.proxied(connection, place, stopped.clone()).await else { return };
     let peer = place.peer();
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -155,6 +163,50 @@ async fn run<C: Connection>(
 }
 
 impl Shared {
+    /// Puts the client in the place of the proxy that has made the connection for it, where such are expected; `None` when it
+    /// is to be closed.
+    async fn proxied<C: Connection>(
+        &self,
+        mut connection: C,
+        place: Place,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Option<(C, Place)> {
+        let hub = self.app.hub();
+        if !hub.config().proxy_protocol {
+            return Some((connection, place));
+        }
+        let within = Duration::from_millis(hub.config().header_timeout_ms);
+        let peer = place.peer();
+        let read = {
+            let mut read = pin!(async {
+                if hub.proxies.trusts(peer) {
+                    return proxied::client(&mut connection, within).await;
+                }
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not of one of trusted_proxies"))
+            });
+            let mut stop = pin!(stopped.wait_for(|stop| *stop));
+            poll_fn(|context| match read.as_mut().poll(context) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => stop.as_mut().poll(context).map(|_| None),
+            })
+            .await
+        };
+        match read? {
+            Ok(Some(client)) => {
+                drop(place);
+                Some((connection, Place::take(hub, Some(client))?))
+            }
+            Ok(None) => Some((connection, place)),
+            Err(error) => {
+                hub.counters.count_refused_connection();
+                if let Some(connections) = self.proxied_log.pass(self.app.now_ms()) {
+                    tracing::warn!(connections, %error, "connections are closed that begin without a header of the PROXY protocol");
+                }
+                None
+            }
+        }
+    }
+
     async fn answer(
         self: &Arc<Self>,
         parts: Parts,

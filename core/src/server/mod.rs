@@ -12,6 +12,7 @@ mod intake;
 mod listener;
 mod mount;
 mod place;
+mod proxied;
 mod publish;
 mod report;
 mod shape;
@@ -145,6 +146,11 @@ impl ServerBuilder {
                 own = own.path(),
                 "a mount without channels lets clients read any that they name, also those that another has for itself; say which are public"
             );
+        }
+        let config = self.app.hub().config();
+        if config.proxy_protocol && config.trusted_proxies.is_empty() {
+            let text = "proxy_protocol is for connections of trusted_proxies, of which none is named";
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
         }
         let endpoint = self
             .publish_auth

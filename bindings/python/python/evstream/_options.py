@@ -29,6 +29,7 @@ class Options(TypedDict, total=False):
     over_user_limit: str | None
     trusted_proxies: str | list[str] | None
     forwarded_header: str | None
+    proxy_protocol: bool | None
     cors_origins: str | list[str] | None
     cors_credentials: bool | None
     cors_headers: str | list[str] | None

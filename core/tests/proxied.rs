@@ -1,0 +1,152 @@
+//! Connections that begin with what a proxy says of its client.
+#![cfg(feature = "runtime")]
+
+mod common;
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use common::{Client, Conn, PATH, PATIENCE, serve, until};
+use evstream::{Config, ErrorKind, Events, Mount, Who};
+
+fn config() -> Config {
+    Config::new().proxy_protocol(true).trusted_proxies(vec!["127.0.0.1".to_owned()])
+}
+
+fn behind(proxied: &str, conn: &mut Conn, headers: &[(&str, &str)]) {
+    conn.send(proxied);
+    conn.request("GET", "/events/?channel=a", headers);
+}
+
+#[test]
+fn the_client_is_whom_the_proxy_names() {
+    let (events, server) = serve(config().max_streams_per_address(1));
+    let addresses = |events: &Events| -> Vec<String> {
+        let streams = events.streams(Who::everyone()).unwrap();
+        streams.iter().map(|stream| stream.address.unwrap().to_string()).collect()
+    };
+    let open = |proxied: &str, headers: &[(&str, &str)]| -> Client {
+        let mut conn = Conn::open(&server);
+        behind(proxied, &mut conn, headers);
+        conn.into_stream()
+    };
+    let mut first = open("PROXY TCP4 192.0.2.1 198.51.100.2 53248 80\r\n", &[]);
+    first.expect("stream-open");
+    let mut second =
+        open("PROXY TCP6 2001:db8::7 2001:db8::1 53248 80\r\n", &[("X-Forwarded-For", "192.0.2.9")]);
+    second.expect("stream-open");
+    until("both are there", || addresses(&events).len() == 2);
+    assert_eq!(addresses(&events), ["192.0.2.1", "2001:db8::7"], "a client's word on itself does not count");
+    let mut again = Conn::open(&server);
+    behind("PROXY TCP4 192.0.2.1 198.51.100.2 53249 80\r\n", &mut again, &[]);
+    assert_eq!(again.head().status, 429, "its address has a stream already");
+    // One of the trusted proxies in front of the other: its header counts.
+    let mut far = open("PROXY TCP4 127.0.0.1 127.0.0.1 53249 80\r\n", &[("X-Forwarded-For", "192.0.2.77")]);
+    far.expect("stream-open");
+    until("it is there", || addresses(&events).contains(&"192.0.2.77".to_owned()));
+    // A check of health.
+    let mut checking = open("PROXY UNKNOWN\r\n", &[]);
+    checking.expect("stream-open");
+    until("it is there", || addresses(&events).contains(&"127.0.0.1".to_owned()));
+}
+
+#[test]
+fn a_connection_without_a_header_is_closed() {
+    let (events, server) = serve(config());
+    let mut bare = Conn::open(&server);
+    behind("", &mut bare, &[]);
+    bare.read_to_end();
+    assert_eq!(events.stats().connections_refused, 1);
+
+    let (events, server) = serve(config().trusted_proxies(vec!["192.0.2.1".to_owned()]));
+    let mut stranger = Conn::open(&server);
+    behind("PROXY TCP4 192.0.2.1 198.51.100.2 53248 80\r\n", &mut stranger, &[]);
+    stranger.read_to_end();
+    assert_eq!(events.stats().connections_refused, 1);
+
+    let (events, server) = serve(config().header_timeout_ms(50));
+    let mut silent = Conn::open(&server);
+    silent.send("PROXY TCP4 192.");
+    silent.read_to_end();
+    assert_eq!(events.stats().connections_refused, 1);
+}
+
+#[test]
+fn closing_does_not_wait_for_a_header() {
+    let (events, server) = serve(config().header_timeout_ms(600_000));
+    let mut silent = Conn::open(&server);
+    silent.send("PROXY ");
+    until("it is there", || events.stats().connections == 1);
+    assert!(events.close(PATIENCE).unwrap().ended);
+    silent.read_to_end();
+}
+
+/// `HAProxy` comes from another address than its clients.
+#[test]
+fn haproxy_tells_of_its_clients() {
+    for how in ["send-proxy", "send-proxy-v2"] {
+        let (events, server) = serve(config().trusted_proxies(vec!["127.0.0.3".to_owned()]));
+        let haproxy = Haproxy::start(&format!("{} {how} source 127.0.0.3", server.address()));
+        let mut conn = Conn::tcp(([127, 0, 0, 1], haproxy.port).into());
+        conn.request("GET", "/events/?channel=a", &[]);
+        let mut client = conn.into_stream();
+        client.expect("stream-open");
+        until("it is there", || !events.streams(Who::everyone()).unwrap().is_empty());
+        let streams = events.streams(Who::everyone()).unwrap();
+        assert_eq!(streams[0].address, Some([127, 0, 0, 1].into()), "{how}");
+    }
+}
+
+/// One in front of one server.
+struct Haproxy {
+    child: Child,
+    port: u16,
+    config: PathBuf,
+}
+
+impl Haproxy {
+    fn start(server: &str) -> Self {
+        let config = std::env::temp_dir().join(format!("evstream-haproxy-{:x}", fastrand::u64(..)));
+        for _ in 0..20 {
+            // Below what the system hands out.
+            let port = fastrand::u16(10_000..22_000);
+            let text = format!(
+                "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n\
+                 listen front\n  bind 127.0.0.1:{port}\n  server evstream {server}\n"
+            );
+            fs::write(&config, text).unwrap();
+            let mut child = Command::new("haproxy")
+                .arg("-f")
+                .arg(&config)
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("haproxy is there: scripts/need haproxy installs it");
+            while child.try_wait().unwrap().is_none() {
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return Self { child, port, config };
+                }
+                std::thread::yield_now();
+            }
+        }
+        panic!("haproxy does not start");
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.config);
+    }
+}
+
+#[test]
+fn somebody_has_to_be_trusted() {
+    let events = Events::new(Config::new().proxy_protocol(true)).unwrap();
+    let refused = events.server().mount(Mount::new(PATH)).bind("127.0.0.1:0").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
+}
