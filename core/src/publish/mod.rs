@@ -195,7 +195,7 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, time::Duration};
+    use std::{io::Read, net::TcpListener, sync::mpsc, time::Duration};
 
     use crate::{Config, ErrorKind, Event, Events};
 
@@ -212,5 +212,21 @@ mod tests {
             let error = results[0].result.as_ref().unwrap_err();
             assert_eq!((results.len(), error.kind()), (receipt.proxies(), ErrorKind::Closed));
         }
+    }
+
+    /// The one that is under way is given up, and then the one behind it, without being tried.
+    #[test]
+    fn closing_does_not_wait_for_what_is_given_up() {
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", proxy.local_addr().unwrap());
+        let events = Events::new(Config::new().grip(vec![url.into()]).grip_deadline_ms(200)).unwrap();
+        events.publish("a", Event::text("1")).unwrap();
+        let (mut request, _) = proxy.accept().unwrap();
+        request.read_exact(&mut [0; 1]).unwrap(); // it was taken
+        events.publish("a", Event::text("2")).unwrap();
+        let (told, closed) = mpsc::channel();
+        std::thread::spawn(move || drop(told.send(events.close(Duration::from_secs(600)))));
+        let closed = closed.recv_timeout(Duration::from_secs(60)).expect("long before its deadline").unwrap();
+        assert_eq!((closed.ended, closed.undelivered), (true, 2));
     }
 }

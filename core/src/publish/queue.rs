@@ -184,6 +184,7 @@ impl Queue {
         for pending in &expired {
             self.miss(&mut state, pending);
         }
+        self.note_drained(&state);
         drop(state);
         for pending in &expired {
             self.tell(pending, Err(too_late(last_error)));
@@ -200,9 +201,7 @@ impl Queue {
                 self.miss(&mut state, pending);
             }
         }
-        if state.taken == 0 && state.waiting.is_empty() {
-            self.drained.notify_all();
-        }
+        self.note_drained(&state);
         drop(state);
         for pending in taken {
             self.tell(pending, result.clone());
@@ -266,8 +265,8 @@ impl Queue {
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.waiting);
         (state.missed, state.missed_from, state.hint_now) = (BTreeSet::new(), None, false);
+        self.note_drained(&state);
         drop((state, waiting));
-        self.drained.notify_all();
     }
 
     /// Fails an event that was not taken.
@@ -370,6 +369,13 @@ impl Queue {
     fn note_missed(&self, state: &mut State, place: Position, channel: &Arc<str>) {
         if state.missed.len() < self.capacity && state.missed.insert(channel.clone()) {
             state.missed_from.get_or_insert(place);
+        }
+    }
+
+    /// Tells who waits for it that nothing is on its way any more. For whoever has taken something out.
+    fn note_drained(&self, state: &State) {
+        if state.taken == 0 && state.waiting.is_empty() {
+            self.drained.notify_all();
         }
     }
 
