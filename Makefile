@@ -34,7 +34,7 @@ test-slow: ## Tests that take minutes: the C library under valgrind, and process
 	scripts/test-journal
 
 .PHONY: lint
-lint: ## Formatting, lints, links of the documentation, who imports whom, and the size of the browser's client
+lint: ## Formatting, lints, links and code of the documentation, who imports whom, and the size of the browser's client
 	@scripts/need cargo node npm:bindings/browser python3
 	scripts/floors
 	scripts/check-docs

@@ -122,11 +122,13 @@ pub mod __internal {
 #[cfg(all(doctest, feature = "runtime"))]
 mod documentation {
     #[doc = include_str!("../../README.md")]
-    struct Readme;
-    #[doc = include_str!("../../docs/observe.md")]
-    struct Observe;
+    mod readme {}
+    #[doc = include_str!("../../docs/start/rust.md")]
+    mod start {}
+    #[doc = include_str!("../../docs/rights.md")]
+    mod rights {}
     #[doc = include_str!("../../docs/scale.md")]
-    struct Scale;
-    #[doc = include_str!("../../docs/secure.md")]
-    struct Secure;
+    mod scale {}
+    #[doc = include_str!("../../docs/reference/metrics.md")]
+    mod metrics {}
 }

@@ -1,52 +1,104 @@
-//! What the documentation lists is what the code has: settings and errors.
+//! The tables of the documentation are those of the code, and its Rust is tested.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use evstream::{Config, ErrorKind, OptionKind};
 
+const BEGIN: &str = "<!-- settings -->\n";
+const END: &str = "<!-- /settings -->";
+
 #[test]
 fn settings_are_those_of_the_code() {
-    check("docs/reference/settings.md", "settings", &settings());
+    let path = root().join("docs/reference/settings.md");
+    let page = read(&path);
+    let start = page.find(BEGIN).expect("the page has a place for the settings") + BEGIN.len();
+    let end = start + page[start..].find(END).expect("the place has an end");
+    let table = table();
+    if page[start..end] == table {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{}{table}{}", &page[..start], &page[end..])).expect("the page is writable");
+    } else {
+        panic!(
+            "the settings in docs/reference/settings.md are out of date; run the tests with UPDATE_DOCS=1"
+        );
+    }
 }
 
 #[test]
 fn errors_are_those_of_the_code() {
-    check("docs/reference/errors.md", "errors", &errors());
+    let page = read(&root().join("docs/reference/errors.md"));
+    let rows: Vec<String> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
+        .collect();
+    let kinds = ErrorKind::ALL.iter().map(|kind| {
+        let again = if kind.is_retryable() { "yes" } else { "no" };
+        format!("| `{}` | {} | {again}", kind.code(), *kind as u32)
+    });
+    assert_eq!(rows, kinds.collect::<Vec<_>>());
 }
 
-/// Compares what stands between two comments of a file with what should, and writes it there when `UPDATE_DOCS` is set.
-fn check(file: &str, name: &str, table: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let text = fs::read_to_string(&path).expect("the file is there");
-    let start = text.find(&begin).expect("it has a place for the table") + begin.len();
-    let end = start + text[start..].find(&end).expect("the place has an end");
-    if text[start..end] == *table {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{}{table}{}", &text[..start], &text[end..])).expect("it is writable");
-    } else {
-        panic!("the {name} in {file} are out of date; run the tests with UPDATE_DOCS=1");
+#[cfg(feature = "runtime")]
+#[test]
+fn metrics_are_those_of_the_code() {
+    let page = read(&root().join("docs/reference/metrics.md"));
+    let events =
+        evstream::Events::new(Config::new().grip(vec!["http://127.0.0.1:1".into()])).expect("it is a proxy");
+    let text = events.metrics(true);
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let families: Vec<(&str, &str)> = families.collect();
+    assert!(families.len() > 10, "{families:?}");
+    for (family, kind) in families {
+        let name = match kind {
+            "counter" => format!("`{family}_total"),
+            _ => format!("`{family}"),
+        };
+        assert!(page.contains(&name), "{name} is not in docs/reference/metrics.md");
     }
 }
 
-fn errors() -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/error.rs");
-    let source = fs::read_to_string(source).expect("the file is there");
-    let mut table = "| kind | number | when | again? |\n|---|---|---|---|\n".to_owned();
-    for kind in ErrorKind::ALL {
-        let variant = format!("    {kind:?} = {},", *kind as u32);
-        let before = &source[..source.find(&variant).expect("every kind has a number")];
-        let when = before.trim_end().rsplit('\n').next().expect("a line").trim().trim_start_matches("/// ");
-        let again = if kind.is_retryable() { "may help" } else { "" };
-        writeln!(table, "| `{}` | {} | {when} | {again} |", kind.code(), *kind as u32)
-            .expect("a String grows");
+#[test]
+fn pages_with_rust_are_tested() {
+    let library = read(&root().join("core/src/lib.rs"));
+    let mut pages = vec![root().join("README.md")];
+    pages.extend(pages_in(&root().join("docs")));
+    assert!(pages.len() > 10, "{pages:?}");
+    for page in pages.iter().filter(|page| read(page).contains("\n```rust\n")) {
+        let path = page.strip_prefix(root()).expect("it is below");
+        let included = format!("include_str!(\"../../{}\")", path.display());
+        assert!(library.contains(&included), "core/src/lib.rs lacks {included}");
     }
-    table
 }
 
-fn settings() -> String {
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn pages_in(folder: &Path) -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            pages.extend(pages_in(&path));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
+    pages
+}
+
+fn table() -> String {
     let mut table = "| setting | default | takes | what it does |\n|---|---|---|---|\n".to_owned();
     for option in Config::OPTIONS {
         let takes = match option.kind {

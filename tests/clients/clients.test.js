@@ -1,6 +1,6 @@
 // What client libraries do when a stream is refused, ends, cannot be opened yet, or its server is restarted.
 //
-// The README's promises: after a `stream-error` they stay away, and after a `stream-close` they come back no earlier than they are
+// What docs/reference/wire.md promises: after a `stream-error` they stay away, and after a `stream-close` they come back no earlier than they are
 // asked to, with their position, and miss nothing. The libraries that do otherwise are listed with what they do.
 
 import assert from 'node:assert/strict'

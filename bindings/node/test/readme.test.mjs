@@ -1,9 +1,9 @@
-// The code in the READMEs, as it stands there.
+// The code in the READMEs and in the documentation, as it stands there.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +17,9 @@ import { listen } from './support/apps.mjs'
 const here = fileURLToPath(new URL('.', import.meta.url))
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const project = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+const docs = new URL('../../../docs/', import.meta.url)
+const start = readFileSync(new URL('start/node.md', docs), 'utf8')
+const pages = readdirSync(docs, { recursive: true }).filter(path => path.endsWith('.md')).map(path => readFileSync(new URL(path, docs), 'utf8'))
 
 /** The one piece of code of a language that holds a text. */
 function code (language, text, from = readme) {
@@ -52,6 +55,17 @@ test('the way in', { timeout: 20_000 }, async t => {
   assert.equal(room.events[0].data, '{"channels":["room-7"]}')
   client.close()
   room.close()
+})
+
+test('five minutes', { timeout: 20_000 }, async t => {
+  const port = await run(t, 'start.mjs', code('js', "from 'express'", start))
+  const client = await connect(port, '/events/?channel=messages')
+  await client.event('stream-open')
+  const posted = await fetch(`http://localhost:${port}/messages?text=hi`, { method: 'POST' })
+  assert.deepEqual([posted.status, await posted.json()], [201, { streams: 1 }])
+  await client.event('message')
+  assert.equal(client.named('message')[0].data, '{"text":"hi"}')
+  client.close()
 })
 
 test('Hono', { timeout: 20_000 }, async t => {
@@ -93,7 +107,7 @@ test('all mounts pasted into one application guard what they guard', async t => 
   const lines = []
   const events = new Events({ logger: { warn: line => { lines.push(line) } } })
   const app = express()
-  const pieces = [...readme.matchAll(/^```js\n(.*?)^```$/gms), ...project.matchAll(/^```js\n(.*?)^```$/gms)].map(([, piece]) => piece)
+  const pieces = [readme, project, ...pages].flatMap(text => [...text.matchAll(/^```js\n(.*?)^```$/gms)]).map(([, piece]) => piece)
   const mounts = pieces.filter(piece => /app\.get\(.*events\.express/.test(piece)).flatMap(piece => piece.match(/^app\.get\(.*?\)(?: *\/\/[^\n]*)?$(?:\n  [^\n]*)*(?:\n^\}\)\))?/gms))
   assert.ok(mounts.length >= 5, mounts)
   const names = { app, events, Forbidden, userOf: async () => ({ id: 42, name: 'ann' }), readRows: () => [], tickets: new Tickets('live') }

@@ -1,4 +1,4 @@
-"""What the READMEs show works as they show it."""
+"""What the READMEs and the documentation show works as they show it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ import evstream
 
 PACKAGE = Path(__file__).parents[1] / "README.md"
 PROJECT = Path(__file__).parents[3] / "README.md"
+DOCS = PROJECT.parent / "docs"
+START = DOCS / "start/python.md"
 
 
 @pytest.mark.parametrize("path", [PACKAGE, PROJECT], ids=["package", "project"])
@@ -37,6 +39,28 @@ async def test_the_python_in_it(path: Path) -> None:
     assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream")
     if path == PROJECT:
         assert flask_app.test_client().head("/events/?channel=messages").content_type == "text/event-stream"
+
+
+def test_five_minutes() -> None:
+    fastapi, flask, django = (run(block, START, {"__name__": __name__}) for block in python_in(START))
+    requests, http = flask["app"].test_client(), TestClient(fastapi["app"])
+    for client in (http, requests):
+        assert client.head("/events/?channel=messages").status_code == 200
+    assert http.post("/messages?text=hi").json() == requests.post("/messages?text=hi").json == {"streams": 0}
+    assert [str(pattern.pattern) for pattern in django["urlpatterns"]] == ["events/", "messages"]
+
+
+def run(block: str, path: Path, names: dict[str, Any]) -> dict[str, Any]:
+    exec(compile(block, str(path), "exec"), names)
+    return names
+
+
+def test_the_python_in_other_pages() -> None:
+    """Each piece makes what it uses, or uses what one before it on the page has made."""
+    for path in sorted(DOCS.rglob("*.md")):
+        names: dict[str, Any] = {"app": FastAPI(), "flask_app": Flask(__name__), "may_read": lambda request: ["news"]}
+        for block in python_in(path) if path != START else []:
+            run(block, path, names)
 
 
 def python_in(path: Path) -> list[str]:
