@@ -2278,7 +2278,10 @@ typedef struct evs_stats {
   uint64_t refused;
   /** Connections to servers of evstream that carry no stream: a request is being read or answered. */
   uint64_t connections;
-  /** Connections closed unread so far because of max_connections or max_connections_per_address. */
+  /**
+   * Connections closed unread so far because of max_connections, max_connections_per_address or
+   * proxy_protocol.
+   */
   uint64_t connections_refused;
   /** Streams handed over to a GRIP proxy so far. */
   uint64_t held;

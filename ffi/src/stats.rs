@@ -48,7 +48,8 @@ pub struct evs_stats {
     pub refused: u64,
     /// Connections to servers of evstream that carry no stream: a request is being read or answered.
     pub connections: u64,
-    /// Connections closed unread so far because of max_connections or max_connections_per_address.
+    /// Connections closed unread so far because of max_connections, max_connections_per_address or
+    /// proxy_protocol.
     pub connections_refused: u64,
     /// Streams handed over to a GRIP proxy so far.
     pub held: u64,

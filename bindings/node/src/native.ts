@@ -259,7 +259,7 @@ export interface NativeStats {
   refused: number
   /** Connections of servers made with `serve` that have no stream now: their requests are read or answered. */
   connections: number
-  /** Connections closed unread because of `maxConnections` or `maxConnectionsPerAddress`. */
+  /** Connections closed unread because of `maxConnections`, `maxConnectionsPerAddress` or `proxyProtocol`. */
   connectionsRefused: number
   /** Streams handed over to a GRIP proxy. */
   held: number

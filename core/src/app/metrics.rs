@@ -84,7 +84,7 @@ impl Families {
         );
         self.counter(
             "evstream_connections_refused",
-            "Connections closed unread for want of places.",
+            "Connections closed unread: for want of places, or of a header of the PROXY protocol.",
             stats.connections_refused,
         );
     }

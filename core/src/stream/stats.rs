@@ -92,7 +92,7 @@ pub struct Stats {
     pub refused: u64,
     /// Connections of the library's servers that have no stream now: their requests are read or answered.
     pub connections: u64,
-    /// Connections closed unread because of `max_connections` or `max_connections_per_address`.
+    /// Connections closed unread because of `max_connections`, `max_connections_per_address` or `proxy_protocol`.
     pub connections_refused: u64,
     /// Streams handed over to a GRIP proxy so far.
     pub held: u64,
