@@ -77,6 +77,8 @@ pub struct evs_stats {
     pub journal_failed: u64,
     /// Requests refused so far because of their tokens.
     pub tokens_refused: u64,
+    /// Times so far that keys of tokens could not be fetched.
+    pub key_failures: u64,
 }
 
 /// Gives the figures of this moment.
@@ -140,6 +142,7 @@ impl From<Stats> for evs_stats {
             journal_waiting: journal.waiting,
             journal_failed: journal.failed,
             tokens_refused: stats.tokens_refused,
+            key_failures: stats.key_failures,
         }
     }
 }

@@ -269,6 +269,8 @@ export interface NativeStats {
   gripRefused: number
   /** Requests refused because of their tokens or tickets; see `Jwt` and `Tickets`. */
   tokensRefused: number
+  /** Times that keys of tokens could not be fetched. */
+  keyFailures: number
   /** Events that a GRIP proxy did not get. */
   publishFailures: number
   /** Channels in memory now. */

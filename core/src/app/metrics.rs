@@ -87,6 +87,11 @@ impl Families {
             "Connections closed unread: for want of places, or of a header of the PROXY protocol.",
             stats.connections_refused,
         );
+        self.counter(
+            "evstream_key_failures",
+            "Times that keys of tokens could not be fetched.",
+            stats.key_failures,
+        );
     }
 
     fn add_log(&mut self, stats: &Stats, history_events: u64) {
