@@ -2278,7 +2278,10 @@ typedef struct evs_stats {
   uint64_t refused;
   /** Connections to servers of evstream that carry no stream: a request is being read or answered. */
   uint64_t connections;
-  /** Connections closed unread so far because of max_connections or max_connections_per_address. */
+  /**
+   * Connections closed unread so far because of max_connections, max_connections_per_address or
+   * proxy_protocol.
+   */
   uint64_t connections_refused;
   /** Streams handed over to a GRIP proxy so far. */
   uint64_t held;
@@ -2306,11 +2309,13 @@ typedef struct evs_stats {
   uint64_t journal_failed;
   /** Requests refused so far because of their tokens. */
   uint64_t tokens_refused;
+  /** Times so far that keys of tokens could not be fetched. */
+  uint64_t key_failures;
 } evs_stats;
 
 /** An empty evs_stats; also by a function, for languages that cannot use the macro. */
 #define EVS_STATS_INIT \
-  {sizeof(evs_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(evs_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 static inline evs_stats evs_stats_init(void) {
   evs_stats empty = EVS_STATS_INIT;
   return empty;

@@ -82,6 +82,10 @@ impl<T> Own<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { value: Some(value), process: Process::current() }
     }
+
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
 }
 
 impl<T> Deref for Own<T> {

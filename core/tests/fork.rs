@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     io::{Read, Write},
+    net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use evstream::{Access, Config, ErrorKind, Event, Events, Message, Mount, Request};
+use evstream::{Access, Config, ErrorKind, Event, Events, Jwt, Message, Mount, Request};
 
 const REQUEST: Request<'static> =
     Request { method: "GET", path: "/events/", query: "channel=a", headers: &[], peer: None };
@@ -68,7 +69,7 @@ fn a_child_is_told_and_never_hangs() {
 
 #[test]
 fn a_child_is_told_by_the_receipts_of_its_parent() {
-    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections, and never answers
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections, and never answers
     let url = format!("http://{}/", proxy.local_addr().unwrap());
     let config = Config::new().grip(vec![url.into()]).grip_deadline_ms(3_600_000);
     let events = Events::new(config).unwrap();
@@ -249,6 +250,40 @@ fn make_events_of_its_own() {
     let Ok(Some(Message::Event(event))) = messages.next_timeout(Duration::from_secs(10)) else { panic!() };
     assert_eq!(event.data, "mine");
     events.close(Duration::from_secs(10)).unwrap();
+}
+
+/// A key of an issuer, and a token that it has signed, up to the year 2100.
+const KEYS: &str = r#"{"keys":[{"kty":"EC","x":"WHdGaWLwHpWyM34QU21CQtTWC0IePOJKLOwwDWmAMdw","y":"XWORaTXjqtDecev7XkBAWBP2Vkbtb1Ahgn3cYN667ms","crv":"P-256","kid":"1","use":"sig","alg":"ES256"}]}"#;
+const TOKEN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ\
+    .eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDAsImV2c3RyZWFtIjp7ImNoYW5uZWxzIjpbImEiXX19\
+    .5HHTlP7TakWvuF3xC_Y_3cizOW7PFygpi_uIh03JtviYG9JyUuCeDtzEswX7KvuGABUQbKlwh8PKcXOCSu3-jQ";
+
+#[test]
+fn a_child_fetches_keys_of_its_own() {
+    let issuer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let jwt = Jwt::keys_at(&format!("http://{}/", issuer.local_addr().unwrap())).unwrap();
+    let authorization = format!("Bearer {TOKEN}");
+    let headers = [("authorization", authorization.as_bytes())];
+    let asked = Request { headers: &headers, ..REQUEST };
+    let status = |events: &Events| {
+        let access = events.jwt_access(&jwt, &asked, &["a".to_owned()]);
+        events.open_request(&asked, access).status
+    };
+    let events = Events::new(Config::new()).unwrap();
+    assert_eq!(status(&events), 503);
+    let (_parent, _) = issuer.accept().unwrap(); // which is never answered
+    std::thread::spawn(move || {
+        for mut connection in issuer.incoming().map_while(Result::ok) {
+            write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{KEYS}", KEYS.len()).unwrap();
+        }
+    });
+    in_a_child(|| {
+        drop(events.clone());
+        let own = Events::new(Config::new()).unwrap();
+        while status(&own) != 200 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
 }
 
 /// Runs `act` in a forked child, and fails when it panics or does not end.

@@ -48,10 +48,60 @@ fn the_client_is_whom_the_proxy_names() {
     let mut far = open("PROXY TCP4 127.0.0.1 127.0.0.1 53249 80\r\n", &[("X-Forwarded-For", "192.0.2.77")]);
     far.expect("stream-open");
     until("it is there", || addresses(&events).contains(&"192.0.2.77".to_owned()));
-    // A check of health.
-    let mut checking = open("PROXY UNKNOWN\r\n", &[]);
+    // A check of health, or a client that the proxy does not know, and for whom it has not looked at what is said here.
+    let mut checking = open("PROXY UNKNOWN\r\n", &[("X-Forwarded-For", "192.0.2.66")]);
     checking.expect("stream-open");
     until("it is there", || addresses(&events).contains(&"127.0.0.1".to_owned()));
+}
+
+#[test]
+fn connections_are_limited_by_the_client() {
+    let (events, server) = serve(config().max_connections_per_address(2));
+    let connect = |last: u8| {
+        let mut conn = Conn::open(&server);
+        conn.send(format!("PROXY TCP4 192.0.2.{last} 198.51.100.2 53248 80\r\n"));
+        conn
+    };
+    let idle = [connect(1), connect(1)];
+    until("both are there", || events.stats().connections == 2);
+    connect(1).read_to_end();
+    assert_eq!(events.stats().connections_refused, 1);
+    let mut other = connect(2);
+    behind("", &mut other, &[]);
+    other.into_stream().expect("stream-open");
+    drop(idle);
+    until("both are gone", || events.stats().connections == 0);
+    let mut again = connect(1);
+    behind("", &mut again, &[]);
+    again.into_stream().expect("stream-open");
+}
+
+#[test]
+fn whoever_asks_whether_anybody_listens_is_none_that_is_refused() {
+    let (events, server) = serve(config());
+    let probe = Conn::open(&server);
+    until("it is there", || events.stats().connections == 1);
+    drop(probe);
+    until("it is gone", || events.stats().connections == 0);
+    assert_eq!(events.stats().connections_refused, 0);
+}
+
+#[test]
+fn by_a_unix_socket() {
+    let path = std::env::temp_dir().join(format!("evstream-proxied-{:x}", fastrand::u64(..)));
+    let address = format!("unix:{}", path.display());
+    let bind = |config: Config| {
+        let events = Events::new(config).unwrap();
+        events.server().mount(Mount::new(PATH)).bind(&address).map(|server| (events, server))
+    };
+    assert_eq!(bind(config()).unwrap_err().kind(), ErrorKind::InvalidConfig);
+    let (events, server) = bind(config().trusted_proxies(vec!["unix".to_owned()])).unwrap();
+    let mut conn = Conn::open(&server);
+    behind("PROXY TCP4 192.0.2.1 198.51.100.2 53248 80\r\n", &mut conn, &[]);
+    let mut client = conn.into_stream();
+    client.expect("stream-open");
+    until("it is there", || !events.streams(Who::everyone()).unwrap().is_empty());
+    assert_eq!(events.streams(Who::everyone()).unwrap()[0].address, Some([192, 0, 2, 1].into()));
 }
 
 #[test]

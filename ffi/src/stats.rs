@@ -48,7 +48,8 @@ pub struct evs_stats {
     pub refused: u64,
     /// Connections to servers of evstream that carry no stream: a request is being read or answered.
     pub connections: u64,
-    /// Connections closed unread so far because of max_connections or max_connections_per_address.
+    /// Connections closed unread so far because of max_connections, max_connections_per_address or
+    /// proxy_protocol.
     pub connections_refused: u64,
     /// Streams handed over to a GRIP proxy so far.
     pub held: u64,
@@ -76,6 +77,8 @@ pub struct evs_stats {
     pub journal_failed: u64,
     /// Requests refused so far because of their tokens.
     pub tokens_refused: u64,
+    /// Times so far that keys of tokens could not be fetched.
+    pub key_failures: u64,
 }
 
 /// Gives the figures of this moment.
@@ -139,6 +142,7 @@ impl From<Stats> for evs_stats {
             journal_waiting: journal.waiting,
             journal_failed: journal.failed,
             tokens_refused: stats.tokens_refused,
+            key_failures: stats.key_failures,
         }
     }
 }

@@ -142,6 +142,38 @@ static void authorization(void) {
   evs_server_free(server);
 }
 
+static void show_peer(void *user_data, const evs_request *request, evs_response *response) {
+  (void)user_data;
+  evs_str peer = evs_request_peer(request);
+  OK(evs_response_set_body, response, peer.ptr, peer.len);
+}
+
+/* A proxy that passes connections on says first whom they come from. */
+static void behind_a_proxy(void) {
+  evs_config *config = NULL;
+  evs_hub *hub = NULL;
+  OK(evs_config_new, &config);
+  OK(evs_config_set_flag, config, EVS_OPTION_PROXY_PROTOCOL, true);
+  OK(evs_config_set_text, config, EVS_OPTION_TRUSTED_PROXIES, EVS_LITERAL("127.0.0.1"));
+  OK(evs_hub_new, config, &hub);
+  evs_config_free(config);
+  evs_server *server = new_server(hub);
+  OK(evs_server_fallback, server, show_peer, NULL, NULL);
+  uint16_t port = listen_somewhere(server);
+  const char *header = "PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  int fd = dial(port);
+  CHECK(fd >= 0);
+  send_all(fd, header, strlen(header));
+  client *bob = client_on(fd), *other = get(port, "/");
+  EXPECT(bob, "192.0.2.1");
+  read_all(other);
+  CHECK(other->len == 0);
+  hang_up(bob);
+  hang_up(other);
+  close_hub(hub);
+  evs_server_free(server);
+}
+
 static void respond(void *user_data, const evs_request *request, evs_response *response) {
   seen *told = (seen *)user_data;
   atomic_fetch_add(&told->count.calls, 1);
@@ -314,6 +346,7 @@ int main(void) {
   RUN(addresses);
   RUN(authorization);
   RUN(a_fallback_answers_the_rest);
+  RUN(behind_a_proxy);
   RUN(publishing_to_a_server);
   RUN(closing);
   RUN(metrics_and_health);

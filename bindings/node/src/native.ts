@@ -259,7 +259,7 @@ export interface NativeStats {
   refused: number
   /** Connections of servers made with `serve` that have no stream now: their requests are read or answered. */
   connections: number
-  /** Connections closed unread because of `maxConnections` or `maxConnectionsPerAddress`. */
+  /** Connections closed unread because of `maxConnections`, `maxConnectionsPerAddress` or `proxyProtocol`. */
   connectionsRefused: number
   /** Streams handed over to a GRIP proxy. */
   held: number
@@ -269,6 +269,8 @@ export interface NativeStats {
   gripRefused: number
   /** Requests refused because of their tokens or tickets; see `Jwt` and `Tickets`. */
   tokensRefused: number
+  /** Times that keys of tokens could not be fetched. */
+  keyFailures: number
   /** Events that a GRIP proxy did not get. */
   publishFailures: number
   /** Channels in memory now. */

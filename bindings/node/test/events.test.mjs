@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -246,6 +247,25 @@ describe('serve', () => {
     await assert.rejects(events.serve({ port: server.port }), IoError)
     await assert.rejects(events.serve({ port: 70_000 }), { code: 'invalid-argument' })
     await assert.rejects(events.serve({ path: 'events' }), ConfigError)
+    await assert.rejects(eventsOf(t, { proxyProtocol: true }).serve(), ConfigError)
+  })
+
+  test('takes from a proxy that passes connections on whom they come from', async t => {
+    const events = eventsOf(t, { proxyProtocol: true, trustedProxies: ['127.0.0.1'] })
+    const server = await events.serve({ path: '/', channels: request => [`of-${request.address}`] })
+    const ask = header => {
+      const socket = net.connect(server.port, '127.0.0.1', () => { socket.write(`${header}GET / HTTP/1.1\r\nHost: a\r\n\r\n`) })
+      t.after(() => { socket.destroy() })
+      const asked = { received: '', over: false }
+      socket.setEncoding('utf8').on('data', text => { asked.received += text }).on('error', () => {}).on('close', () => { asked.over = true })
+      return asked
+    }
+    const client = ask('PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n')
+    await eventually(() => client.received.includes('"of-192.0.2.1"'))
+    const other = ask('')
+    await eventually(() => other.over)
+    assert.equal(other.received, '')
+    assert.equal(events.stats().connectionsRefused, 1)
   })
 })
 

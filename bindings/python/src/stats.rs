@@ -26,6 +26,7 @@ pub(crate) fn show<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, P
     dict.set_item("repairs", stats.repairs)?;
     dict.set_item("grip_refused", stats.grip_refused)?;
     dict.set_item("tokens_refused", stats.tokens_refused)?;
+    dict.set_item("key_failures", stats.key_failures)?;
     dict.set_item("publish_failures", stats.publish_failures)?;
     dict.set_item("channels", stats.channels)?;
     dict.set_item("published", stats.published)?;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,27 @@ def test_closing_says_what_has_not_ended() -> None:
     leave.set()
     assert events.close(15).ended
     asking.join(15)
+
+
+def test_clients_behind_a_proxy_that_passes_connections_on() -> None:
+    """It says first whom a connection comes from; without that it is closed."""
+
+    def show(request: HttpRequest, body: bytes) -> tuple[int, str, str]:
+        return 200, "text/plain", f"of {request.client}"
+
+    with (
+        Events(proxy_protocol=True, trusted_proxies="127.0.0.1") as events,
+        events.serve(fallback=show) as server,
+    ):
+
+        def ask(header: str) -> str:
+            host, port = server.address.split(":")
+            with socket.create_connection((host, int(port)), timeout=15) as connection, connection.makefile() as answer:
+                connection.sendall(f"{header}GET / HTTP/1.0\r\n\r\n".encode())
+                return answer.read()
+
+        assert ask("PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n").endswith("of 192.0.2.1")
+        assert ask("") == ""
+        assert events.stats()["connections_refused"] == 1
+    with Events(proxy_protocol=True) as events, pytest.raises(evstream.ConfigError, match="trusted_proxies"):
+        events.serve()

@@ -1,15 +1,20 @@
 //! Fetching the keys that tokens are verified with, again and again.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use reqwest::{Client, StatusCode};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::App;
 use crate::{
-    client::{REQUEST_TIMEOUT, client},
+    client::client,
     error::{Error, ErrorKind, Result},
-    stream::{Access, Jwt, KeySet, Request, decide},
+    stream::{Access, Hub, Jwt, KeySet, Request, decide},
 };
 
 impl App {
@@ -27,47 +32,54 @@ impl App {
         }
         let Some(claimed) = set.claim() else { return };
         match self.runtime().handle() {
-            Ok(runtime) => drop(runtime.spawn(keep(set.clone(), claimed, PACE))),
+            Ok(runtime) => drop(runtime.spawn(keep(Arc::downgrade(set), claimed, self.hub().clone(), PACE))),
             Err(error) => tracing::warn!(%error, "the keys of tokens cannot be fetched"),
         }
     }
 }
 
-/// How often it is asked.
+/// How often the address is asked, and how long it may take.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// After an answer.
+    /// After an answer that does not say for how long it is good.
     every: Duration,
-    /// Not more often than that, whoever wants it.
+    /// Not more often than that, whoever wants it, but for `first_pause`.
     at_most_every: Duration,
+    /// And after an answer that is good for longer.
+    at_least_every: Duration,
     /// After the first attempt that has failed; then longer, up to `at_most_every`.
     first_pause: Duration,
+    /// For an answer to be whole.
+    within: Duration,
 }
 
 const PACE: Pace = Pace {
     every: Duration::from_secs(600),
     at_most_every: Duration::from_secs(60),
+    at_least_every: Duration::from_secs(3_600),
     first_pause: Duration::from_secs(1),
+    within: Duration::from_secs(10),
 };
 
 /// An issuer's set has a few kilobytes.
 const MAX_BYTES: usize = 65_536;
 
-async fn keep(set: Arc<KeySet>, claimed: Arc<()>, pace: Pace) {
-    let url = set.url();
+/// Fetches until nobody verifies with the keys any more.
+async fn keep(set: Weak<KeySet>, claimed: Arc<()>, hub: Arc<Hub>, pace: Pace) {
     let mut pause = pace.first_pause;
     let mut is_failing = false;
-    loop {
-        let began = Instant::now();
-        let wait = match fetch(&set).await {
-            Ok(keys) => {
+    while let Some(used) = set.upgrade() {
+        let (began, url) = (Instant::now(), used.url());
+        let wait = match fetch(&used, pace.within).await {
+            Ok(Fetched { keys, fresh_for }) => {
                 if std::mem::take(&mut is_failing) {
                     tracing::info!(url, keys, "the keys of tokens are fetched again");
                 }
                 pause = pace.first_pause;
-                pace.every
+                fresh_for.map_or(pace.every, |time| time.clamp(pace.at_most_every, pace.at_least_every))
             }
             Err(error) => {
+                hub.counters.count_key_failure();
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(url, %error, "the keys of tokens cannot be fetched; what was fetched last holds");
                 }
@@ -76,33 +88,56 @@ async fn keep(set: Arc<KeySet>, claimed: Arc<()>, pace: Pace) {
                 jittered
             }
         };
-        let wanted = async {
-            sleep_until(began + pace.at_most_every).await;
-            poll_fn(|context| set.poll_wanted(context)).await;
-        };
-        let _ = timeout(wait, wanted).await;
-        // Held until here, while this runs.
-        let _ = &claimed;
+        drop(used);
+        let _ = timeout(wait, Wanted { set: &set, not_before: began + pace.at_most_every }.wait()).await;
+    }
+    // Held until here, while this runs.
+    drop(claimed);
+}
+
+/// Waiting for somebody who wants a key that is not there, or for the last to let go of the set.
+struct Wanted<'a> {
+    set: &'a Weak<KeySet>,
+    not_before: Instant,
+}
+
+impl Wanted<'_> {
+    async fn wait(self) {
+        sleep_until(self.not_before).await;
+        poll_fn(|context| self.poll(context)).await;
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.set.upgrade().map_or(Poll::Ready(()), |set| set.poll_wanted(context))
     }
 }
 
-/// Fetches once; says how many keys there are.
-async fn fetch(set: &KeySet) -> Result<usize> {
+struct Fetched {
+    /// How many there are.
+    keys: usize,
+    /// As the issuer says.
+    fresh_for: Option<Duration>,
+}
+
+/// Fetches once.
+async fn fetch(set: &KeySet, within: Duration) -> Result<Fetched> {
     let over_tls = set.url().get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
     // Anew each time: it is seldom, and certificates may have changed.
     let client = client(over_tls, over_tls)?;
-    let deadline = Instant::now() + 2 * REQUEST_TIMEOUT;
-    let answer = timeout_at(deadline, ask(&client, set.url())).await;
-    set.learn(&answer.map_err(|_| failed("there was no answer in time"))??)
+    let answer = timeout(within, ask(&client, set.url())).await;
+    let (body, fresh_for) = answer.map_err(|_| failed("there was no answer in time"))??;
+    Ok(Fetched { keys: set.learn(&body)?, fresh_for })
 }
 
-async fn ask(client: &Client, url: &str) -> Result<Vec<u8>> {
+async fn ask(client: &Client, url: &str) -> Result<(Vec<u8>, Option<Duration>)> {
     let unreachable = |error: reqwest::Error| failed("it cannot be reached").with_source(error.without_url());
     let mut response =
         client.get(url).header("accept", "application/json").send().await.map_err(unreachable)?;
     if response.status() != StatusCode::OK {
         return Err(failed(&format!("it answers {}", response.status())));
     }
+    let lines = response.headers().get_all("cache-control").iter();
+    let fresh_for = lines.filter_map(|line| line.to_str().ok()).find_map(max_age);
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(unreachable)? {
         if body.len() + piece.len() > MAX_BYTES {
@@ -110,7 +145,18 @@ async fn ask(client: &Client, url: &str) -> Result<Vec<u8>> {
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body)
+    Ok((body, fresh_for))
+}
+
+/// For how long an answer is good, by its `Cache-Control`. 0 is what frameworks write everywhere, and says nothing about keys.
+fn max_age(cache_control: &str) -> Option<Duration> {
+    let seconds = cache_control.split(',').find_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("max-age")
+            .then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
+    });
+    seconds.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 fn failed(why: &str) -> Error {

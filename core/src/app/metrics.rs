@@ -84,8 +84,13 @@ impl Families {
         );
         self.counter(
             "evstream_connections_refused",
-            "Connections closed unread for want of places.",
+            "Connections closed unread: for want of places, or of a header of the PROXY protocol.",
             stats.connections_refused,
+        );
+        self.counter(
+            "evstream_key_failures",
+            "Times that keys of tokens could not be fetched.",
+            stats.key_failures,
         );
     }
 

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{Arc, mpsc::Sender},
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use super::{
     intake::Intake,
     listener::Connection,
     mount::{Mount, Rule, Serves},
-    place::Place,
+    place::{Origin, Place},
     proxied,
     publish::PublishEndpoint,
     report::report,
@@ -41,7 +41,6 @@ use crate::{
 pub(super) struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
-    last_warning: Option<Instant>,
 }
 
 struct Shared {
@@ -53,6 +52,7 @@ struct Shared {
     server_streams: Arc<ServerStreams>,
     http: http1::Builder,
     authorizing: Hooks,
+    crowd_log: Seldom,
     proxied_log: Seldom,
     /// Closed when the last request is answered, and the last hook has ended.
     _finish: Sender<()>,
@@ -85,10 +85,11 @@ impl Connections {
             server_streams,
             http,
             authorizing,
+            crowd_log: Seldom::default(),
             proxied_log: Seldom::default(),
             _finish: finish,
         };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), last_warning: None }
+        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
     }
 
     /// Serves a connection on a task of its own, or closes it where there are too many.
@@ -104,18 +105,7 @@ impl Connections {
             Some(place) => {
                 self.tasks.spawn(run(self.shared.clone(), connection, place, stopped.clone()));
             }
-            None => self.refuse(connection),
-        }
-    }
-
-    /// Without an answer: browsers ask again for a stream whose connection has failed, and never after a 503.
-    fn refuse(&mut self, connection: impl Connection) {
-        drop(connection);
-        if self.last_warning.is_none_or(|at| at.elapsed() > WARN_EVERY) {
-            self.last_warning = Some(Instant::now());
-            tracing::warn!(
-                "closing connections unread: there are as many as max_connections or max_connections_per_address allows"
-            );
+            None => self.shared.warn_of_crowd(),
         }
     }
 
@@ -137,12 +127,12 @@ async fn run<C: Connection>(
         return;
     }
     let Some((connection, place)) = shared.proxied(connection, place, stopped.clone()).await else { return };
-    let peer = place.peer();
+    let origin = place.origin();
     let handoff = Handoff::default();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         handoff.note_request();
         let (parts, body) = request.into_parts();
-        let answer = shared.answer(parts, body, peer, &handoff);
+        let answer = shared.answer(parts, body, origin, &handoff);
         Box::pin(async { Ok::<_, Infallible>(answer.await) })
     });
     let timeout = Duration::from_millis(config.write_timeout_ms);
@@ -176,10 +166,10 @@ impl Shared {
             return Some((connection, place));
         }
         let within = Duration::from_millis(hub.config().header_timeout_ms);
-        let peer = place.peer();
+        let Origin { address, is_for_others } = place.origin();
         let read = {
             let mut read = pin!(async {
-                if hub.proxies.trusts(peer) {
+                if is_for_others {
                     return proxied::client(&mut connection, within).await;
                 }
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not of one of trusted_proxies"))
@@ -194,35 +184,53 @@ impl Shared {
         match read? {
             Ok(Some(client)) => {
                 drop(place);
-                Some((connection, Place::take(hub, Some(client))?))
+                let place = Place::take(hub, Some(client));
+                if place.is_none() {
+                    self.warn_of_crowd();
+                }
+                Some((connection, place?))
             }
-            Ok(None) => Some((connection, place)),
+            Ok(None) => Some((connection, place.of_nobody_named())),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
             Err(error) => {
                 hub.counters.count_refused_connection();
                 if let Some(connections) = self.proxied_log.pass(self.app.now_ms()) {
-                    tracing::warn!(connections, %error, "connections are closed that begin without a header of the PROXY protocol");
+                    let peer = address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
+                    tracing::warn!(connections, peer, %error, "connections are closed that begin without a header of the PROXY protocol");
                 }
                 None
             }
         }
     }
 
+    /// Those that are closed get no answer: browsers ask again for a stream whose connection has failed, and never after a 503.
+    fn warn_of_crowd(&self) {
+        if let Some(connections) = self.crowd_log.pass(self.app.now_ms()) {
+            tracing::warn!(
+                connections,
+                "closing connections unread: there are as many as max_connections or max_connections_per_address allows"
+            );
+        }
+    }
+
     async fn answer(
         self: &Arc<Self>,
-        parts: Parts,
+        mut parts: Parts,
         body: Incoming,
-        peer: Option<IpAddr>,
+        origin: Origin,
         handoff: &Handoff,
     ) -> Response<First> {
         if let Some(refusal) = shape::refuse(&parts, self.app.hub().config()) {
             return reply(refusal);
         }
         let proxies = &self.app.hub().proxies;
-        let peer = if proxies.trusts(peer) {
-            with_request(&parts, peer, |request| proxies.client(request))
-        } else {
-            peer
-        };
+        let mut peer = origin.address;
+        if origin.is_for_others {
+            peer = with_request(&parts, peer, |request| proxies.client(request));
+        } else if proxies.trusts(peer) {
+            // Written by a client. Taken off, for whoever looks at the request later trusts that address.
+            parts.headers.remove(proxies.header());
+        }
         if let Some(endpoint) = self.endpoint.as_ref().filter(|_| PublishEndpoint::matches(parts.uri.path()))
         {
             return reply(endpoint.answer(&self.app, &parts, body, peer, &self.intake).await);
@@ -346,6 +354,3 @@ fn head(status: u16, headers: Vec<(&'static str, String)>) -> http::response::Bu
 pub(super) fn plain(status: u16, text: impl Into<Bytes>) -> Response<First> {
     whole(Response::builder().status(status).header("Content-Type", "text/plain; charset=utf-8"), text)
 }
-
-/// Once is enough while it lasts.
-const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -147,10 +147,18 @@ impl ServerBuilder {
                 "a mount without channels lets clients read any that they name, also those that another has for itself; say which are public"
             );
         }
-        let config = self.app.hub().config();
-        if config.proxy_protocol && config.trusted_proxies.is_empty() {
-            let text = "proxy_protocol is for connections of trusted_proxies, of which none is named";
-            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        let hub = self.app.hub();
+        if hub.config().proxy_protocol {
+            let why = if hub.config().trusted_proxies.is_empty() {
+                Some("none is named")
+            } else {
+                let is_unix = address.starts_with(UNIX_PREFIX) && !hub.proxies.trusts(None);
+                is_unix.then_some("those by a Unix socket, 'unix', are none")
+            };
+            if let Some(why) = why {
+                let text = format!("proxy_protocol is for connections of trusted_proxies, of which {why}");
+                return Err(Error::new(ErrorKind::InvalidConfig, text));
+            }
         }
         let endpoint = self
             .publish_auth

@@ -10,7 +10,8 @@ use tokio::{
 };
 
 /// The address of the client for whom a proxy has made this connection; `None` when it is for nobody, such as a check of health,
-/// or for somebody without an address. Reads the header and not a byte more, for what follows may be read by others.
+/// or for somebody without an address. Reads the header and not a byte more, for what follows may be read by others. The error is
+/// `NotConnected` when nothing was said at all, as by those who ask whether anybody listens.
 pub(super) async fn client<C: AsyncRead + Unpin>(
     connection: &mut C,
     within: Duration,
@@ -26,7 +27,11 @@ async fn header<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<Vec<u8>>
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     // The shortest of version 1 is longer, and version 2 begins with as many bytes that never change.
     let mut header = vec![0; SIGNATURE.len()];
-    connection.read_exact(&mut header).await?;
+    let first = connection.read(&mut header).await?;
+    if first == 0 {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    connection.read_exact(&mut header[first..]).await?;
     if header == SIGNATURE {
         header.resize(SIGNATURE.len() + 4, 0);
         connection.read_exact(&mut header[SIGNATURE.len()..]).await?;

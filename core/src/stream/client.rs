@@ -27,6 +27,12 @@ impl Proxies {
         self.trusted.iter().any(|trusted| trusted.is(address))
     }
 
+    /// The header that they write, in lower case.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn header(&self) -> &'static str {
+        self.header.name()
+    }
+
     /// The client's address: the nearest that is no proxy's, on the way from here to where the request comes from. Where
     /// that is not known it is the farthest one that is. The same for a request whose `peer` is its answer.
     pub(crate) fn client(&self, request: &Request<'_>) -> Option<IpAddr> {

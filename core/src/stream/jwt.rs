@@ -62,9 +62,10 @@ impl Jwt {
     /// Tokens that are signed with a key of the set (RFC 7517) at this address, as issuers have one: EC P-256 (ES256) and RSA
     /// keys (RS256), 100 at most in 64 KiB; a token that names its key, `kid`, is verified with that.
     ///
-    /// It is fetched in the background: at once, every ten minutes, and when a token names a key that it lacks, once a minute at
-    /// most. What was fetched last holds while the address does not answer. Before the first answer nothing is granted: clients
-    /// are told to come back.
+    /// It is fetched in the background: at once, every ten minutes, or as the `max-age` of its `Cache-Control` says between a minute
+    /// and an hour, and when a token names a key that it lacks, once a minute at most. What was fetched last holds while the address
+    /// does not answer, which is logged, and counted in [`Stats::key_failures`](crate::Stats::key_failures). Before the first answer
+    /// nothing is granted: clients are told to come back.
     ///
     /// Fails with `invalid-config` unless the address begins with `https://`, or is a loopback address.
     ///

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    fork::Process,
+    fork::{Own, Process},
     grip::{NamedKey, Refusal, claims, origin_of, set_of_keys},
     sync::lock,
 };
@@ -27,7 +27,8 @@ pub(crate) struct KeySet {
     keys: Mutex<Option<Arc<[NamedKey]>>>,
     /// A token names a key that is not there.
     wanted: AtomicBool,
-    fetcher: Mutex<Option<Waker>>,
+    /// Nobody's but of the process that fetches: of a parent nothing is left to be woken.
+    fetcher: Mutex<Option<Own<Waker>>>,
     fetching: Mutex<Option<(Process, Weak<()>)>>,
 }
 
@@ -89,9 +90,22 @@ impl KeySet {
 
     fn want(&self) {
         self.wanted.store(true, Ordering::SeqCst);
-        if let Some(fetcher) = lock(&self.fetcher).take() {
-            fetcher.wake();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(fetcher) = lock(&self.fetcher).take()
+            && fetcher.process().is_current()
+        {
+            fetcher.wake_by_ref();
         }
+    }
+}
+
+impl Drop for KeySet {
+    /// Whoever fetches for nobody is to end.
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 
@@ -122,7 +136,7 @@ impl KeySet {
 
     /// Waits until a key is wanted that is not there.
     pub(crate) fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
-        *lock(&self.fetcher) = Some(context.waker().clone());
+        *lock(&self.fetcher) = Some(Own::new(context.waker().clone()));
         if self.wanted.swap(false, Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -92,7 +92,7 @@ pub struct Stats {
     pub refused: u64,
     /// Connections of the library's servers that have no stream now: their requests are read or answered.
     pub connections: u64,
-    /// Connections closed unread because of `max_connections` or `max_connections_per_address`.
+    /// Connections closed unread because of `max_connections`, `max_connections_per_address` or `proxy_protocol`.
     pub connections_refused: u64,
     /// Streams handed over to a GRIP proxy so far.
     pub held: u64,
@@ -102,6 +102,8 @@ pub struct Stats {
     pub grip_refused: u64,
     /// Requests refused because of their tokens ([`Jwt`](crate::Jwt)).
     pub tokens_refused: u64,
+    /// Times that keys of tokens could not be fetched ([`Jwt::keys_at`](crate::Jwt::keys_at)).
+    pub key_failures: u64,
     /// Events that a GRIP proxy did not get.
     pub publish_failures: u64,
     /// Events published so far.
@@ -154,6 +156,7 @@ pub(crate) struct Counters {
     repairs: AtomicU64,
     grip_refused: AtomicU64,
     tokens_refused: AtomicU64,
+    key_failures: AtomicU64,
     publish_failures: AtomicU64,
     pub(crate) close_notices: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
@@ -213,6 +216,7 @@ impl Default for Counters {
             repairs: <_>::default(),
             grip_refused: <_>::default(),
             tokens_refused: <_>::default(),
+            key_failures: <_>::default(),
             publish_failures: <_>::default(),
             close_notices: <_>::default(),
             closed: <_>::default(),
@@ -288,6 +292,11 @@ impl Counters {
     }
 
     #[cfg(feature = "runtime")]
+    pub(crate) fn count_key_failure(&self) {
+        self.key_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "runtime")]
     pub(crate) fn details(&self) -> Details {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (mut full, mut delivery) = (get(&self.delivered.full), self.delivered.delays.tally());
@@ -319,6 +328,7 @@ impl Counters {
             repairs: get(&self.repairs),
             grip_refused: get(&self.grip_refused),
             tokens_refused: get(&self.tokens_refused),
+            key_failures: get(&self.key_failures),
             publish_failures: get(&self.publish_failures),
             published: log.published,
             channels: log.channels as u64,

@@ -24,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const QUICK: Pace = Pace {
     every: Duration::from_millis(20),
     at_most_every: Duration::from_millis(10),
+    at_least_every: Duration::from_millis(20),
     first_pause: Duration::from_millis(2),
+    within: PATIENCE,
 };
 
 /// A key of the issuer.
@@ -144,9 +146,10 @@ fn what_was_fetched_last_holds_whatever_the_issuer_answers() {
         let jwt = Jwt::keys_at(&issuer.url).unwrap();
         let accepts = |token: &str| accepts(&hub, &jwt, token);
         let key_set = jwt.key_set().unwrap();
-        let task = tokio::spawn(keep(key_set.clone(), key_set.claim().unwrap(), QUICK));
+        let task = tokio::spawn(keep(Arc::downgrade(key_set), key_set.claim().unwrap(), hub.clone(), QUICK));
         until(|| *lock(&issuer.requests) > 2).await;
         assert_eq!(accepts(&first.named()), None, "nothing is known yet");
+        assert!(hub.stats().key_failures >= 2);
         assert_eq!(accepts("no.to.ken"), Some(false), "whatever the keys are");
 
         issuer.answers(set(&[first.jwk()])).await;
@@ -194,9 +197,75 @@ fn a_key_that_is_not_there_is_asked_for_before_its_time() {
         let jwt = Jwt::keys_at(&issuer.url).unwrap();
         let key_set = jwt.key_set().unwrap();
         let pace = Pace { every: Duration::from_secs(3_600), ..QUICK };
-        let _task = tokio::spawn(keep(key_set.clone(), key_set.claim().unwrap(), pace));
+        let _task = tokio::spawn(keep(Arc::downgrade(key_set), key_set.claim().unwrap(), hub.clone(), pace));
         until(|| accepts(&hub, &jwt, &first.named()) == Some(true)).await;
         *lock(&issuer.answer) = set(&[first.jwk(), second.jwk()]);
         until(|| accepts(&hub, &jwt, &second.named()) == Some(true)).await;
+    });
+}
+
+#[test]
+fn an_issuer_that_hangs_is_asked_again() {
+    run(async {
+        let hub = Hub::new(Config::new(), Epoch(1)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let jwt = Jwt::keys_at(&format!("http://{}/keys", listener.local_addr().unwrap())).unwrap();
+        let key_set = jwt.key_set().unwrap();
+        let pace = Pace { within: Duration::from_millis(10), ..QUICK };
+        let _task = tokio::spawn(keep(Arc::downgrade(key_set), key_set.claim().unwrap(), hub.clone(), pace));
+        // The system takes the connections; nobody answers.
+        until(|| hub.stats().key_failures > 2).await;
+    });
+}
+
+#[test]
+fn nobody_fetches_for_nobody() {
+    run(async {
+        let hub = Hub::new(Config::new(), Epoch(1)).unwrap();
+        let issuer = Issuer::start(set(&[Signer::new("1").jwk()]));
+        let jwt = Jwt::keys_at(&issuer.url).unwrap();
+        let key_set = jwt.key_set().unwrap();
+        let pace =
+            Pace { every: Duration::from_secs(3_600), at_least_every: Duration::from_secs(3_600), ..QUICK };
+        let task = tokio::spawn(keep(Arc::downgrade(key_set), key_set.claim().unwrap(), hub.clone(), pace));
+        until(|| *lock(&issuer.requests) == 1).await;
+        let clone = jwt.clone();
+        drop(jwt);
+        assert!(clone.key_set().unwrap().claim().is_none(), "one still fetches");
+        drop(clone);
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn an_answer_says_for_how_long_it_is_good() {
+    for (line, seconds) in [
+        ("max-age=300", Some(300)),
+        ("public, Max-Age = \"300\", must-revalidate", Some(300)),
+        ("s-maxage=7, max-age=300", Some(300)),
+        ("no-cache, no-store, max-age=0, must-revalidate", None),
+        ("max-age=-1", None),
+        ("max-age=soon", None),
+        ("max-age", None),
+        ("public", None),
+        ("", None),
+    ] {
+        assert_eq!(max_age(line), seconds.map(Duration::from_secs), "{line}");
+    }
+}
+
+#[test]
+fn no_answer_is_good_for_long() {
+    run(async {
+        let hub = Hub::new(Config::new(), Epoch(1)).unwrap();
+        let answer = set(&[Signer::new("1").jwk()]);
+        let issuer =
+            Issuer::start(answer.replacen("\r\n", "\r\nCache-Control: public, max-age=86400\r\n", 1));
+        let jwt = Jwt::keys_at(&issuer.url).unwrap();
+        let key_set = jwt.key_set().unwrap();
+        // A day is cut to 20 ms here, where an answer without it would be good for an hour.
+        let pace = Pace { every: Duration::from_secs(3_600), ..QUICK };
+        let _task = tokio::spawn(keep(Arc::downgrade(key_set), key_set.claim().unwrap(), hub.clone(), pace));
+        until(|| *lock(&issuer.requests) > 2).await;
     });
 }
