@@ -4,22 +4,29 @@
 mod common;
 
 use std::{
+    fmt::Write,
     fs,
-    net::TcpStream,
+    net::{SocketAddr, TcpListener},
+    os::fd::AsRawFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
 use common::{Client, Conn, PATH, PATIENCE, serve, until};
 use evstream::{Config, ErrorKind, Events, Mount, Who};
+use socket2::Socket;
 
 fn config() -> Config {
     Config::new().proxy_protocol(true).trusted_proxies(vec!["127.0.0.1".to_owned()])
 }
 
 fn behind(proxied: &str, conn: &mut Conn, headers: &[(&str, &str)]) {
-    conn.send(proxied);
-    conn.request("GET", "/events/?channel=a", headers);
+    let mut request = format!("{proxied}GET /events/?channel=a HTTP/1.1\r\nHost: localhost\r\n");
+    for (name, value) in headers {
+        write!(request, "{name}: {value}\r\n").unwrap();
+    }
+    // It may be closed before.
+    conn.send_what_is_taken(request + "\r\n");
 }
 
 #[test]
@@ -62,8 +69,10 @@ fn connections_are_limited_by_the_client() {
         conn.send(format!("PROXY TCP4 192.0.2.{last} 198.51.100.2 53248 80\r\n"));
         conn
     };
-    let idle = [connect(1), connect(1)];
-    until("both are there", || events.stats().connections == 2);
+    let mut idle = [connect(1), connect(1)];
+    for conn in &mut idle {
+        assert_eq!(conn.request("GET", "/elsewhere", &[]).response().0.status, 404);
+    }
     connect(1).read_to_end();
     assert_eq!(events.stats().connections_refused, 1);
     let mut other = connect(2);
@@ -140,49 +149,43 @@ fn closing_does_not_wait_for_a_header() {
 fn haproxy_tells_of_its_clients() {
     for how in ["send-proxy", "send-proxy-v2"] {
         let (events, server) = serve(config().trusted_proxies(vec!["127.0.0.3".to_owned()]));
-        let haproxy = Haproxy::start(&format!("{} {how} source 127.0.0.3", server.address()));
-        let mut conn = Conn::tcp(([127, 0, 0, 1], haproxy.port).into());
+        let haproxy =
+            Haproxy::start(&format!("{} {how} source 127.0.0.3 check inter 50ms", server.address()));
+        let mut conn = Conn::tcp(haproxy.address);
         conn.request("GET", "/events/?channel=a", &[]);
         let mut client = conn.into_stream();
         client.expect("stream-open");
         until("it is there", || !events.streams(Who::everyone()).unwrap().is_empty());
         let streams = events.streams(Who::everyone()).unwrap();
         assert_eq!(streams[0].address, Some([127, 0, 0, 1].into()), "{how}");
+        assert_eq!(events.stats().connections_refused, 0, "it looks whether the server is there");
     }
 }
 
 /// One in front of one server.
 struct Haproxy {
     child: Child,
-    port: u16,
+    address: SocketAddr,
     config: PathBuf,
 }
 
 impl Haproxy {
     fn start(server: &str) -> Self {
+        // It is given a socket that listens: no port is guessed, and what connects before it is up waits.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Socket::from(listener);
+        listener.set_cloexec(false).unwrap();
         let config = std::env::temp_dir().join(format!("evstream-haproxy-{:x}", fastrand::u64(..)));
-        for _ in 0..20 {
-            // Below what the system hands out.
-            let port = fastrand::u16(10_000..22_000);
-            let text = format!(
-                "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n\
-                 listen front\n  bind 127.0.0.1:{port}\n  server evstream {server}\n"
-            );
-            fs::write(&config, text).unwrap();
-            let mut child = Command::new("haproxy")
-                .arg("-f")
-                .arg(&config)
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("haproxy is there: scripts/need haproxy installs it");
-            while child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Self { child, port, config };
-                }
-                std::thread::yield_now();
-            }
-        }
-        panic!("haproxy does not start");
+        let text = format!(
+            "defaults\n  mode tcp\n  timeout connect 60s\n  timeout client 60s\n  timeout server 60s\n\
+             listen front\n  bind fd@{}\n  server evstream {server}\n",
+            listener.as_raw_fd()
+        );
+        fs::write(&config, text).unwrap();
+        let child = Command::new("haproxy").args(["-db", "-f"]).arg(&config).stderr(Stdio::null()).spawn();
+        let child = child.expect("haproxy is there: scripts/need haproxy installs it");
+        Self { child, address, config }
     }
 }
 

@@ -264,8 +264,8 @@ class Events:
     def stats(self) -> dict[str, Any]:
         """Figures at this moment, of this process: `open`, `opened` and `closed` (by reason) streams, `deliveries`,
         `bytes`, `resets` (by reason), `refused`, `connections` and `connections_refused` of `serve`, `held`, `repairs`,
-        `grip_refused`, `tokens_refused`, `key_failures`, `publish_failures`, `channels`, `published`, `history_bytes`, `journal`
-        (`None` without one) with `connected`, `lag_ms`, `epochs`, `waiting` and `failed`."""
+        `grip_refused`, `tokens_refused`, `key_failures`, `publish_failures`, `channels`, `published`, `history_bytes`,
+        `journal` (`None` without one) with `connected`, `lag_ms`, `epochs`, `waiting` and `failed`."""
         return self._source.native.stats()
 
     def metrics(self, *, openmetrics: bool = False) -> str:
