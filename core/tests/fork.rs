@@ -159,7 +159,10 @@ fn children_of_a_process_that_publishes_to_a_file_neither_stall_it_nor_publish_f
     const CHILDREN: usize = 20;
     let name = format!("evstream-fork-{}-{:x}", std::process::id(), fastrand::u64(..));
     let path = std::env::temp_dir().join(name);
-    let new = || Events::new(Config::new().journal(format!("file:{}", path.display()).into())).unwrap();
+    let journal = || format!("file:{}", path.display()).into();
+    // What is published meanwhile is read only afterwards.
+    let config = || Config::new().journal(journal()).backlog_events(10_000_000).history_bytes(1 << 30);
+    let new = || Events::new(config()).unwrap();
     let (events, reader) = (new(), new());
     let mut inside = reader.subscribe(["a"]).unwrap();
     let patience = Duration::from_secs(30);

@@ -5,7 +5,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     fork::{Own, Process},
     grip::{NamedKey, Refusal, claims, origin_of, set_of_keys},
-    sync::lock,
+    sync::{Mutex, lock},
 };
 
 /// The keys at an address. Shared by all who verify with them.
