@@ -7,7 +7,7 @@ _Static_assert(sizeof(void *) != 8 || sizeof(evs_event) == 72, "evs_event");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_receipt) == 56, "evs_receipt");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_message) == 104, "evs_message");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_observer) == 32, "evs_observer");
-_Static_assert(sizeof(void *) != 8 || sizeof(evs_stats) == 240, "evs_stats");
+_Static_assert(sizeof(void *) != 8 || sizeof(evs_stats) == 248, "evs_stats");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_stream_info) == 112, "evs_stream_info");
 _Static_assert(sizeof(void *) != 8 || sizeof(evs_publish_failure) == 72, "evs_publish_failure");
 
