@@ -102,11 +102,10 @@ impl Prometheus {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("prometheus is there: scripts/need promtool installs it");
-            while child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Self { child, port };
-                }
-                std::thread::sleep(std::time::Duration::from_millis(5)); // until it listens or has ended
+            let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+            until("it listens or has ended", || listens() || child.try_wait().unwrap().is_some());
+            if child.try_wait().unwrap().is_none() {
+                return Self { child, port };
             }
         }
         panic!("prometheus does not start");

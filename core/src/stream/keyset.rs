@@ -76,10 +76,12 @@ impl KeySet {
         if name.is_some() && keys.iter().all(|key| key.name != name) {
             self.want();
         }
-        // By its name, or each that may be meant: but not so many that a token of nobody costs much.
-        let may_be = |key: &&NamedKey| name.is_none() || key.name.is_none() || key.name == name;
+        // Those of its name first, and then each that may be meant: but not so many that a token of nobody costs much.
+        let (named, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.name == name);
+        let may_be = |key: &&NamedKey| name.is_none() || key.name.is_none();
         let mut refusal = Refusal::WrongKey;
-        for NamedKey { key, .. } in keys.iter().filter(may_be).take(MAX_TRIED) {
+        for NamedKey { key, .. } in named.into_iter().chain(others.into_iter().filter(may_be)).take(MAX_TRIED)
+        {
             match claims(key, token) {
                 Ok(claims) => return Ok(claims),
                 Err(other) => refusal = refusal.max(other),

@@ -189,6 +189,17 @@ fn what_was_fetched_last_holds_whatever_the_issuer_answers() {
 }
 
 #[test]
+fn a_key_that_is_named_is_found_behind_many_without_a_name() {
+    let hub = Hub::new(Config::new(), Epoch(1)).unwrap();
+    let signer = Signer::new("1");
+    let nameless = Signer::new("2").jwk().replace(r#""kid":"2","#, "");
+    let keys = [vec![nameless; 20], vec![signer.jwk()]].concat().join(",");
+    let jwt = Jwt::keys_at("https://login.example.com/keys").unwrap();
+    jwt.key_set().unwrap().learn(format!(r#"{{"keys":[{keys}]}}"#).as_bytes()).unwrap();
+    assert_eq!(accepts(&hub, &jwt, &signer.named()), Some(true));
+}
+
+#[test]
 fn a_key_that_is_not_there_is_asked_for_before_its_time() {
     run(async {
         let hub = Hub::new(Config::new(), Epoch(1)).unwrap();
